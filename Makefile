@@ -1,0 +1,120 @@
+# Every command a person types. `make` alone prints them.
+
+UV_VERSION := 0.13.9
+PYTHON ?= python3
+# uv in a folder of the project: nothing is installed into the system.
+UV := .tools/uv-$(UV_VERSION)/bin/uv
+# The environments of this project are its own, whatever the shell has activated.
+unexport VIRTUAL_ENV
+unexport PYTHONPATH
+
+PROJECTS := . local data_ingestion dbt airflow
+RUNNING := local data_ingestion dbt airflow
+ELT := local/.venv/bin/elt-local
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+.PHONY: help
+help: ## Print this list
+	@awk 'BEGIN {FS = ":.*## "} \
+	     /^##@ / {printf "\n%s\n", substr($$0, 5)} \
+	     /^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+##@ The demo, without Docker
+
+.PHONY: demo demo-up demo-down demo-reset demo-status trigger logs
+demo: install ## Start the stack, run the DAG on the sample, show what came of it
+	@$(ELT) demo
+
+demo-up: install ## Start the stack, and no more
+	@$(ELT) up
+
+demo-down: install-local ## Stop it; data stays
+	@$(ELT) down
+
+demo-reset: install-local ## Stop it and forget all its data
+	@$(ELT) reset
+
+demo-status: install-local ## Show its processes, addresses and logins
+	@$(ELT) status
+
+trigger: install-local ## Run the DAG and watch it (FILE=name, FULL_REFRESH=1, BACKDATED=warn)
+	@$(ELT) trigger $(if $(FILE),--file "$$FILE") $(if $(FULL_REFRESH),--full-refresh) \
+	    $(if $(BACKDATED),--backdated-transactions "$$BACKDATED")
+
+logs: install-local ## Follow the logs of all processes
+	@$(ELT) logs
+
+##@ The data
+
+.PHONY: psql check-data-raw check-data-staging dbt
+psql: install-local ## Open psql in the warehouse (CMD='select 1': one statement, ROLE=reporter: as that role)
+	@$(ELT) psql $(if $(ROLE),--role "$$ROLE") $(if $(CMD),"$$CMD")
+
+check-data-raw: ## Show what was loaded, and the first rows of raw.transactions
+	@$(MAKE) --no-print-directory psql CMD='table raw._loads'
+	@$(MAKE) --no-print-directory psql CMD='select * from raw.transactions order by _load_id, _source_line limit 10'
+
+check-data-staging: ## Show the sums per account, and the first rows of staging.transactions
+	@$(MAKE) --no-print-directory psql CMD='select account_number, count(*), sum(withdrawal_amount) as withdrawals, sum(deposit_amount) as deposits from staging.transactions group by 1 order by 1'
+	@$(MAKE) --no-print-directory psql CMD='select * from staging.transactions order by transaction_date, transaction_id limit 10'
+
+dbt: install-local install-dbt ## Run dbt: CMD="docs generate", debug, compile, docs serve, …
+	@$(ELT) dbt -- $(or $(CMD),--help)
+
+##@ Development
+
+.PHONY: env install lock lint format test
+env: ## Write .env with random secrets, once; add to it what a new version needs
+	@$(PYTHON) scripts/make_env.py
+
+# One environment a component, made anew when its lock changes.
+install: $(RUNNING:%=install-%)
+
+.PHONY: $(PROJECTS:%=install-%)
+$(PROJECTS:%=install-%): install-%: %/.venv/installed | env
+
+%/.venv/installed: %/pyproject.toml %/uv.lock | $(UV)
+	@$(UV) sync --quiet --frozen --project $*
+	@touch $@
+
+$(UV):
+	@$(PYTHON) scripts/get_uv.py $(UV_VERSION) .tools/uv-$(UV_VERSION)
+
+lock: $(UV) ## Bring every lock file up to date with its pyproject.toml
+	@for project in $(PROJECTS); do $(UV) lock --project $$project || exit; done
+
+lint: install-. ## Check style, types of mistakes, and the SQL
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/yamllint --strict .
+	.venv/bin/shellcheck .ci/run
+	.venv/bin/sqlfluff lint --config dbt/.sqlfluff dbt
+	@for project in $(PROJECTS); do $(UV) lock --check --quiet --project $$project || exit; done
+
+format: install-. ## Bring the code into the project's style
+	.venv/bin/ruff check --fix
+	.venv/bin/ruff format
+	.venv/bin/sqlfluff fix --config dbt/.sqlfluff dbt
+
+# Two lanes for two cores: the end-to-end run mostly waits. Each brings its own Postgres.
+test: install install-. ## Run all tests
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-components test-end-to-end
+
+.PHONY: test-components test-end-to-end
+test-components: install
+	$(ELT) with-postgres -- $(MAKE) --no-print-directory test-data-ingestion test-dbt test-airflow
+
+test-end-to-end: install install-.
+	.venv/bin/pytest tests
+
+.PHONY: test-data-ingestion test-dbt test-airflow
+test-data-ingestion: install-data_ingestion
+	cd data_ingestion && .venv/bin/pytest --numprocesses=2
+
+test-dbt: install-dbt
+	cd dbt && .venv/bin/pytest
+
+test-airflow: install-airflow
+	cd airflow && .venv/bin/pytest
