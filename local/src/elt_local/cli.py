@@ -1,0 +1,136 @@
+"""`elt-local`: what the Makefile's targets call.
+
+Exit codes: 0 done; 1 not as it should be, with a line that says why; a wrapped command's own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+
+from elt_local import demo, postgres
+from elt_local.errors import StackError
+from elt_local.settings import PROJECT, Settings
+from elt_local.stack import Stack
+
+
+def up(settings: Settings, _: argparse.Namespace) -> int:
+    """start the stack and wait until it is healthy"""
+    demo.start(settings)
+    print(demo.addresses(settings))
+    return 0
+
+
+def run_demo(settings: Settings, _: argparse.Namespace) -> int:
+    """start the stack, run the DAG on the sample, show what came of it"""
+    return demo.demo(settings)
+
+
+def down(settings: Settings, _: argparse.Namespace) -> int:
+    """stop the stack; data stays"""
+    print("stopped" if Stack(settings).down() else "nothing was running")
+    return 0
+
+
+def reset(settings: Settings, _: argparse.Namespace) -> int:
+    """stop the stack and forget all its data"""
+    Stack(settings).reset()
+    print("stopped, and all its data removed")
+    return 0
+
+
+def status(settings: Settings, _: argparse.Namespace) -> int:
+    """show the processes, and whether Airflow is healthy"""
+    processes = Stack(settings).processes()
+    if not processes:
+        print("nothing is running: `make demo` starts it")
+        return 1
+    for process in processes:
+        print(f"  {process['name']:<24}{process['statename']:<10}{process['description']}")
+    healthy = demo.airflow(settings).healthy()
+    print(f"  Airflow is {'healthy' if healthy else 'not healthy (yet)'}")
+    print(demo.addresses(settings))
+    return 0 if healthy else 1
+
+
+def trigger(settings: Settings, arguments: argparse.Namespace) -> int:
+    """trigger the DAG and watch it; status 0 when each task succeeded"""
+    fields = ("file", "full_refresh", "backdated_transactions")
+    params = {name: value for name in fields if (value := getattr(arguments, name))}
+    tasks = demo.run_dag(settings, **params)
+    return 0 if all(task["state"] == "success" for task in tasks.values()) else 1
+
+
+def logs(settings: Settings, _: argparse.Namespace) -> int:
+    """follow all logs"""
+    files = sorted(str(path) for path in settings.logs.glob("**/*.log"))
+    if not files:
+        raise StackError(f"no log in {settings.logs}: `make demo` starts the stack")
+    os.execvp("tail", ["tail", "-n", "20", "-F", *files])
+
+
+def psql(settings: Settings, arguments: argparse.Namespace) -> int:
+    """open psql in the warehouse, or run one statement"""
+    environment = os.environ | settings.libpq_environment(arguments.role)
+    options = ["--command", arguments.statement] if arguments.statement else []
+    os.execve(environment["PSQL"], ["psql", *options], environment)
+
+
+def dbt(settings: Settings, arguments: argparse.Namespace) -> int:
+    """run dbt in the warehouse, as the role the DAG uses"""
+    command = arguments.command
+    if command[:2] == ["docs", "serve"] and "--port" not in command:
+        command = [*command, "--port", "8081"]  # dbt's default is Airflow's
+    environment = settings.base_environment() | settings.libpq_environment("transformer")
+    program = PROJECT / "dbt" / ".venv" / "bin" / "dbt"
+    return subprocess.run([program, *command], cwd=PROJECT / "dbt", env=environment).returncode
+
+
+def with_postgres(arguments: argparse.Namespace) -> int:
+    """run a command with a warehouse of its own, which is gone afterwards"""
+    with postgres.throwaway(PROJECT / "init_db.sql") as environment:
+        return subprocess.run(arguments.command, env=os.environ | environment).returncode
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    root = argparse.ArgumentParser(prog="elt-local", description=__doc__.splitlines()[0])
+    commands = root.add_subparsers(dest="name", required=True, metavar="COMMAND")
+
+    def add(name: str, function) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=function.__doc__)
+        command.set_defaults(function=function)
+        return command
+
+    for name, function in {
+        "demo": run_demo, "up": up, "down": down, "reset": reset, "status": status, "logs": logs,
+    }.items():  # fmt: skip
+        add(name, function)
+    command = add("trigger", trigger)
+    command.add_argument("--file", help="name of a file in the data folder")
+    command.add_argument("--full-refresh", action="store_true", help="build all tables anew")
+    command.add_argument("--backdated-transactions", choices=["error", "warn"])
+    command = add("psql", psql)
+    command.add_argument("--role", default=postgres.SUPERUSER, choices=postgres.ROLES)
+    command.add_argument("statement", nargs="?")
+    for name, function in {"dbt": dbt, "with-postgres": with_postgres}.items():
+        add(name, function).add_argument("command", nargs="*")
+    return root
+
+
+def main() -> int:
+    """Run one command; a mistake of the user's is one line on stderr."""
+    arguments = parser().parse_args()
+    try:
+        if arguments.function is with_postgres:
+            return with_postgres(arguments)
+        return arguments.function(Settings.load(), arguments)
+    except StackError as error:
+        print(f"elt-local: {error}", file=sys.stderr)
+    except PermissionError as error:
+        print(f"elt-local: {error}: see AIRFLOW_ADMIN_PASSWORD in .env", file=sys.stderr)
+    except KeyboardInterrupt:
+        return 130
+    return 1
