@@ -1,0 +1,24 @@
+"""Who hears of a failure: decided by configuration, not by a DAG."""
+
+from __future__ import annotations
+
+import os
+
+from airflow.providers.apprise.notifications.apprise import AppriseNotifier
+
+# Set from ALERT_URL of .env: an address of any service Apprise speaks to (mail, Slack, Teams, …).
+CONNECTION = "apprise_default"
+
+
+def failure_notifiers() -> list[AppriseNotifier]:
+    """Notifiers for a task's `on_failure_callback`; none where no address is configured."""
+    if f"AIRFLOW_CONN_{CONNECTION.upper()}" not in os.environ:
+        return []
+    return [
+        AppriseNotifier(
+            apprise_conn_id=CONNECTION,
+            notify_type="failure",
+            title="{{ dag.dag_id }}: {{ ti.task_id }} failed",
+            body="Run {{ run_id }}, try {{ ti.try_number }}. Its log: {{ ti.log_url }}",
+        )
+    ]

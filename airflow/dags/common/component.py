@@ -1,0 +1,122 @@
+"""One task of a DAG = one command of a component, in whatever runtime this Airflow has.
+
+A DAG says what is to be run; `ELT_RUNTIME` says how. Components are never imported: they are
+programs with environments of their own, and their exit codes are their answer.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+from typing import ClassVar
+
+from airflow.providers.standard.operators.bash import BashOperator
+from airflow.sdk import BaseHook, BaseOperator, Context
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
+
+# All that a component sees of Airflow's environment, which is full of Airflow's own secrets.
+PASSED_ON = re.compile(r"DATA_DIR|DBT_\w+|ELT_ENV|HOME|LANG|TMPDIR|TZ")
+
+
+def component_task(
+    task_id: str,
+    *,
+    component: str,
+    command: Sequence[str],
+    connection: str,
+    hopeless: Collection[int] = (),
+    **options,
+) -> BaseOperator:
+    """Make the task that runs a component's command.
+
+    Args:
+        task_id: of the task.
+        component: folder of the component in the project, and name of its image.
+        command: program and arguments, each a template; those that render to nothing are left
+            out. They never meet a shell unquoted, so a value from the trigger form stays a value.
+        connection: the Airflow connection whose parts the command gets as PGHOST, PGUSER, …
+        hopeless: exit codes that say the same will happen again, so that no retry follows.
+        **options: anything an operator takes (retries, outlets, …).
+
+    Raises:
+        ValueError: ELT_RUNTIME names a runtime that this Airflow does not know.
+    """
+    runtime = os.environ.get("ELT_RUNTIME", "process")
+    if runtime not in RUNTIMES:
+        raise ValueError(f"ELT_RUNTIME is {runtime!r}; it can be: {', '.join(sorted(RUNTIMES))}")
+    return RUNTIMES[runtime](
+        task_id=task_id,
+        component=component,
+        command=command,
+        connection=connection,
+        hopeless=hopeless,
+        **options,
+    )
+
+
+def libpq_environment(connection_id: str) -> dict[str, str]:
+    """The parts of an Airflow connection under the names that libpq, psycopg2 and dbt read."""
+    connection = BaseHook.get_connection(connection_id)
+    return {
+        "PGHOST": connection.host,
+        "PGPORT": str(connection.port or 5432),
+        "PGDATABASE": connection.schema,
+        "PGUSER": connection.login,
+        "PGPASSWORD": connection.password,
+    }
+
+
+class ProcessTask(BashOperator):
+    """Runs the command as a process beside Airflow, in the component's own environment.
+
+    The component is at $ELT_HOME/<component>, its environment in `.venv` there.
+    """
+
+    template_fields = ("command",)
+    template_fields_renderers: ClassVar = {"command": "json"}
+
+    def __init__(
+        self,
+        *,
+        component: str,
+        command: Sequence[str],
+        connection: str,
+        hopeless: Collection[int],
+        **options,
+    ) -> None:
+        home = Path(os.environ.get("ELT_HOME", Path(__file__).parents[3]), component)
+        super().__init__(bash_command="", cwd=str(home), do_xcom_push=False, **options)
+        self.component = component
+        self.command = command
+        self.connection = connection
+        self.hopeless = hopeless
+
+    def get_env(self, context: Context) -> dict[str, str]:
+        """The environment of the command: credentials come in here, not before the task runs."""
+        path = f"{self.cwd}/.venv/bin:{os.environ['PATH']}"
+        self.env = {name: os.environ[name] for name in os.environ if PASSED_ON.fullmatch(name)}
+        self.env |= {"PATH": path, "PYTHONUNBUFFERED": "1", **libpq_environment(self.connection)}
+        return super().get_env(context)
+
+    def execute(self, context: Context) -> None:
+        """Run the command.
+
+        Raises:
+            AirflowFailException: its exit code is a hopeless one; there will be no retry.
+            AirflowException: it failed in a way that may heal.
+        """
+        self.bash_command = "exec " + shlex.join(part for part in self.command if part)
+        try:
+            super().execute(context)
+        except AirflowException as failure:
+            process = self.subprocess_hook.sub_process
+            if process is None or process.returncode not in self.hopeless:
+                raise
+            raise AirflowFailException("the last lines above say why; no retry") from failure
+
+
+# A runtime is added here: a class that takes the same arguments.
+RUNTIMES: dict[str, Callable[..., BaseOperator]] = {"process": ProcessTask}

@@ -1,0 +1,33 @@
+"""A throwaway Airflow home for the tests, set before Airflow is first imported."""
+
+import atexit
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+AIRFLOW = Path(__file__).resolve().parents[1]
+HOME = tempfile.mkdtemp(prefix="elt-airflow-tests-")
+atexit.register(shutil.rmtree, HOME, ignore_errors=True)
+
+for name in list(os.environ):
+    if name.startswith(("AIRFLOW", "ELT_")):
+        del os.environ[name]
+os.environ |= {
+    "AIRFLOW_HOME": HOME,
+    "AIRFLOW_CONFIG": str(AIRFLOW / "airflow.cfg"),
+    "AIRFLOW__CORE__DAGS_FOLDER": str(AIRFLOW / "dags"),
+    "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{HOME}/airflow.db",
+    "AIRFLOW__API_AUTH__JWT_SECRET": "only a test's " + "x" * 64,
+    "AIRFLOW_CONN_WAREHOUSE_LOADER": json.dumps(
+        {
+            "conn_type": "postgres",
+            "host": "warehouse.example",
+            "port": 5433,
+            "schema": "warehouse",
+            "login": "loader",
+            "password": "the loader's password",
+        }
+    ),
+}

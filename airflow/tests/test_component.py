@@ -1,0 +1,112 @@
+"""The seam between a DAG and the components, with real processes."""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from airflow.sdk import DAG
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
+
+from common.alerts import failure_notifiers
+from common.component import component_task
+
+# Stands for a component's program: writes down what it was called with, and exits as told.
+PROGRAM = """#!{python}
+import json, os, sys
+json.dump({{"arguments": sys.argv[1:], "environment": dict(os.environ), "folder": os.getcwd()}},
+          open("called.json", "w"))
+sys.exit(int(sys.argv[-1]) if sys.argv[-1].isdecimal() else 0)
+"""
+
+
+@pytest.fixture
+def component(tmp_path, monkeypatch):
+    """A component with a program named `program`; the folder it runs in."""
+    folder = tmp_path / "some_component"
+    program = folder / ".venv" / "bin" / "program"
+    program.parent.mkdir(parents=True)
+    program.write_text(PROGRAM.format(python=sys.executable))
+    program.chmod(0o755)
+    monkeypatch.setenv("ELT_HOME", str(tmp_path))
+    return folder
+
+
+def run(command, **params):
+    """Run a task with that command; returns nothing, `called` reads what the program saw."""
+    with DAG("a_dag"):
+        task = component_task(
+            "a_task",
+            component="some_component",
+            command=command,
+            connection="warehouse_loader",
+            hopeless=(1, 2),
+        )
+    context = {"params": params}
+    task.render_template_fields(context)
+    task.execute(context)
+
+
+def called(folder: Path) -> dict:
+    return json.loads((folder / "called.json").read_text())
+
+
+def test_the_command_runs_in_the_components_folder_with_the_connections_parts(component):
+    run(["program", "load"])
+    call = called(component)
+    assert call["arguments"] == ["load"]
+    assert Path(call["folder"]) == component
+    expected = {
+        "PGHOST": "warehouse.example",
+        "PGPORT": "5433",
+        "PGDATABASE": "warehouse",
+        "PGUSER": "loader",
+        "PGPASSWORD": "the loader's password",
+    }
+    assert {name: call["environment"][name] for name in expected} == expected
+
+
+def test_nothing_of_airflows_own_configuration_reaches_the_command(component, monkeypatch):
+    monkeypatch.setenv("AIRFLOW__CORE__FERNET_KEY", "a secret")
+    monkeypatch.setenv("ELT_ENV", "test")
+    run(["program"])
+    environment = called(component)["environment"]
+    assert environment["ELT_ENV"] == "test"
+    leaked = [name for name in environment if name.startswith(("AIRFLOW__", "AIRFLOW_CONN_"))]
+    assert leaked == []
+    assert os.environ["AIRFLOW__API_AUTH__JWT_SECRET"] not in environment.values()
+
+
+def test_a_value_of_the_form_is_never_a_command(component):
+    value = "x'; touch stolen; echo \"$(touch stolen)`touch stolen` .sh"
+    run(["program", "{{ params.file }}"], file=value)
+    assert called(component)["arguments"] == [value]
+    assert not (component / "stolen").exists()
+
+
+def test_arguments_that_render_to_nothing_are_left_out(component):
+    command = ["program", "{{ params.file or '' }}", "{{ '--all' if params.all else '' }}"]
+    run(command, file=None, all=True)
+    assert called(component)["arguments"] == ["--all"]
+
+
+@pytest.mark.usefixtures("component")
+def test_a_hopeless_failure_is_not_retried_and_others_may_be():
+    with pytest.raises(AirflowFailException, match="no retry"):
+        run(["program", "2"])
+    with pytest.raises(AirflowException) as failure:
+        run(["program", "3"])
+    assert not isinstance(failure.value, AirflowFailException)
+
+
+def test_an_unknown_runtime_is_named(monkeypatch):
+    monkeypatch.setenv("ELT_RUNTIME", "mainframe")
+    with pytest.raises(ValueError, match="'mainframe'; it can be: process"):
+        run(["program"])
+
+
+def test_failures_are_announced_only_where_an_address_is_configured(monkeypatch):
+    assert failure_notifiers() == []
+    monkeypatch.setenv("AIRFLOW_CONN_APPRISE_DEFAULT", "{}")
+    assert [notifier.apprise_conn_id for notifier in failure_notifiers()] == ["apprise_default"]

@@ -1,0 +1,75 @@
+"""What every DAG must be, and what this one is made of."""
+
+import copy
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from airflow.dag_processing.dagbag import DagBag
+from airflow.sdk.exceptions import ParamValidationError
+
+DAGS = Path(__file__).resolve().parents[1] / "dags"
+TASKS = ["parse_and_populate_csv", "transform_data", "test_transformed_data"]
+
+
+@pytest.fixture(scope="module")
+def dag_bag():
+    return DagBag(DAGS)
+
+
+@pytest.fixture(scope="module")
+def dag(dag_bag):
+    return dag_bag.dags["transactions_elt"]
+
+
+def test_exactly_these_dags_are_there(dag_bag):
+    assert dag_bag.import_errors == {}
+    assert set(dag_bag.dags) == {"transactions_elt"}
+
+
+def test_every_dag_is_documented_tagged_and_never_catches_up(dag_bag):
+    assert dag_bag.dags
+    for dag in dag_bag.dags.values():
+        assert len(dag.doc_md) > 500
+        assert dag.description
+        assert dag.tags
+        assert dag.catchup is False
+        assert dag.max_active_runs == 1
+        for task in dag.tasks:
+            assert task.owner != "airflow"
+            assert task.execution_timeout
+
+
+def test_the_three_tasks_are_one_chain(dag):
+    assert [task.task_id for task in dag.topological_sort()] == TASKS
+    for task, following in zip(TASKS, [*TASKS[1:], None], strict=True):
+        assert dag.get_task(task).downstream_task_ids == ({following} if following else set())
+
+
+def test_what_may_heal_is_retried_and_tests_never_are(dag):
+    assert dag.get_task("parse_and_populate_csv").retries == 2
+    assert dag.get_task("transform_data").retries == 2
+    assert dag.get_task("test_transformed_data").retries == 0
+
+
+def test_it_runs_daily_and_not_at_once_when_first_seen(dag):
+    timetable = dag.timetable
+    assert timetable.expression == "0 0 * * *"
+    assert timetable.run_immediately == timedelta(0)
+    assert dag.start_date is None
+
+
+@pytest.mark.parametrize("name", [None, "", "transactions_data.csv", "May (2) + June.csv.gz"])
+def test_the_form_takes_a_file_name(dag, name):
+    params = copy.deepcopy(dag.params)
+    params["file"] = name
+    assert params.validate()["file"] == name
+
+
+@pytest.mark.parametrize(
+    "name", ["../../etc/passwd", "/etc/passwd", "..", ".hidden", "--force", "a;b", "$(id)", "a\nb"]
+)
+def test_the_form_refuses_what_is_no_file_name(dag, name):
+    params = copy.deepcopy(dag.params)
+    with pytest.raises(ParamValidationError):
+        params["file"] = name
