@@ -1,0 +1,1 @@
+"""Loads CSV files, untouched and without duplicates, into a Postgres warehouse."""

@@ -1,0 +1,249 @@
+"""The sample: an export of a bank with all its quirks, and the truth about it.
+
+The same (rows, seed) gives the same bytes on every machine and every Python: the only source of
+chance is `random.Random(seed).random()`, the one method whose sequence Python promises to keep
+(https://docs.python.org/3/library/random.html#notes-on-reproducibility). Amounts are whole
+paise (1/100) inside; they become decimals only when they are written.
+
+Accounts follow each other in the file and days ascend within an account, so that nothing but the
+lines of one day has to be remembered: 10 million rows need no more memory than 1,000.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from random import Random
+
+from data_ingestion.errors import InputError
+
+HEADER = (
+    "Account No,DATE,TRANSACTION DETAILS,CHQ.NO.,VALUE DATE,"
+    " WITHDRAWAL AMT , DEPOSIT AMT ,BALANCE AMT,.\n"
+)
+MINIMUM_ROWS = 1_000
+DUPLICATE_SHARE = 0.005
+BACKDATED_SHARE = 0.003
+FIRST_DAY = date(2015, 1, 1)
+DAYS = (date(2019, 12, 31) - FIRST_DAY).days + 1
+LARGEST_BACKDATING = 30
+# A copy comes up to this many rows after its original, so that duplicates also lie far apart.
+COPY_DISTANCE = 2_000
+BILLION = 100_000_000_000  # 1,000,000,000.00 in paise
+
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+WITHDRAWAL_DETAILS = (
+    "NEFT/{}/VENDOR  PAYMENT",
+    "RTGS/{}/SUPPLIES, SPARES AND SERVICE",
+    "IMPS/{}/SALARY ADVANCE",
+    "INTERNAL FUND TRANSFER  {}",
+    "CASH WITHDRAWAL SLIP {}",
+)
+DEPOSIT_DETAILS = (
+    "TRF FROM  Indiaforensic SERVICES",
+    "NEFT/{}/CUSTOMER COLLECTION",
+    "CASH DEPOSIT  MAIN BRANCH {}",
+    "REFUND, ORDER {}",
+)
+
+
+@dataclass(frozen=True)
+class Account:
+    """One account: its share of the rows in percent, and whether it withdraws over a billion."""
+
+    number: str
+    share: int
+    large: bool
+
+
+ACCOUNTS = (
+    Account("409000611074", 6, True),
+    Account("409000493201", 5, False),
+    Account("409000425051", 4, False),
+    Account("409000405747", 3, False),
+    Account("409000438611", 14, True),
+    Account("409000493210", 20, True),
+    Account("409000438620", 16, True),
+    Account("1196711", 13, True),
+    Account("1196428", 12, False),
+    Account("409000362497", 7, False),
+)
+
+
+def write_sample(rows: int, seed: int, out: Path) -> dict:
+    """Writes `rows` data lines (copies included) to `out`, and the truth beside it.
+
+    The truth goes to `out` with `.truth.json` for its suffix. Both are written under temporary
+    names and renamed, so that a killed run leaves no half file. Returns the truth: `rows`,
+    `distinct_rows`, `duplicates`, `backdated` (distinct rows whose value date is before the
+    date), `first_date`, `last_date`, and per account, over distinct rows, `transactions`,
+    `withdrawals`, `deposits` and the final `balance` as decimal strings.
+
+    Raises:
+        InputError: `rows` is below 1,000, or `out` cannot be written.
+    """
+    if rows < MINIMUM_ROWS:
+        raise InputError(f"--rows {rows}: a sample needs at least {MINIMUM_ROWS:,} rows")
+    truth = {"rows": rows, "seed": seed}
+    partial = out.with_name(out.name + ".part")
+    truth_file = out.with_name(out.name.removesuffix(".csv") + ".truth.json")
+    truth_partial = truth_file.with_name(truth_file.name + ".part")
+    try:
+        with partial.open("w", encoding="utf-8", newline="") as file:
+            file.write(HEADER)
+            file.writelines(_with_copies(_Generator(rows, seed, truth)))
+        truth_partial.write_text(json.dumps(truth, indent=2) + "\n", encoding="utf-8")
+        partial.replace(out)
+        truth_partial.replace(truth_file)
+    except OSError as error:
+        raise InputError(f"cannot write {out}: {error.strerror}") from error
+    finally:
+        partial.unlink(missing_ok=True)
+        truth_partial.unlink(missing_ok=True)
+    return truth
+
+
+def _with_copies(generator: "_Generator") -> Iterator[str]:
+    """The distinct lines of `generator`, with exactly the promised number of copies among them."""
+    later: dict[int, list[str]] = {}
+    copy = _exactly(generator.duplicates, generator.distinct, generator.random)
+    for index, line in enumerate(generator.lines()):
+        yield line
+        if next(copy):
+            later.setdefault(index + int(generator.random() * COPY_DISTANCE), []).append(line)
+        if index in later:
+            yield from later.pop(index)
+    for lines in later.values():
+        yield from lines
+
+
+def _exactly(wanted: int, total: int, random) -> Iterator[bool]:
+    """True exactly `wanted` times in `total`, each place as likely (Knuth, TAOCP 3.4.2 S)."""
+    for left in range(total, 0, -1):
+        chosen = random() * left < wanted
+        wanted -= chosen
+        yield chosen
+
+
+class _Generator:
+    """The distinct lines, and the truth about them, which is complete after the last line."""
+
+    def __init__(self, rows: int, seed: int, truth: dict) -> None:
+        self.random = Random(seed).random  # noqa: S311 - a sample, not a secret
+        self.duplicates = round(rows * DUPLICATE_SHARE)
+        self.distinct = rows - self.duplicates
+        self.backdated = round(self.distinct * BACKDATED_SHARE)
+        self.days = _day_texts()
+        self.truth = truth
+
+    def lines(self) -> Iterator[str]:
+        """Yields every distinct line, account after account."""
+        self.truth |= {
+            "distinct_rows": self.distinct,
+            "duplicates": self.duplicates,
+            "backdated": self.backdated,
+        }
+        self.seen_days: set[int] = set()
+        accounts = self.truth["accounts"] = {}
+        backdate = _exactly(self.backdated, self.distinct, self.random)
+        done = 0
+        for position, account in enumerate(ACCOUNTS):
+            last = position == len(ACCOUNTS) - 1
+            count = self.distinct - done if last else self.distinct * account.share // 100
+            yield from self._account_lines(account, count, backdate, accounts)
+            done += count
+        for name, day in (("first_date", min(self.seen_days)), ("last_date", max(self.seen_days))):
+            self.truth[name] = (FIRST_DAY + timedelta(days=day)).isoformat()
+
+    def _account_lines(
+        self, account: Account, count: int, backdate: Iterator[bool], accounts: dict
+    ) -> Iterator[str]:
+        random, days, number = self.random, self.days, account.number
+        mean = _mean_amount(account.large, count)
+        withdrawn = deposited = balance = 0
+        day, lines_of_day = -1, set()
+        cheque = 100_000 + int(random() * 800_000)
+        for index in range(count):
+            today = int((index + random()) * DAYS / count)
+            if today != day:
+                day, lines_of_day = today, set()
+                self.seen_days.add(day)
+            value_day = self._value_day(day, next(backdate))
+            # Amounts are skewed, as real ones are: many small, few large, 2.5 means on top.
+            amount = 100 + int(mean * 2.5 * random() * random() * 1.6)
+            withdraw = index > 0 and random() < 0.5
+            if account.large and index == count - 1 and withdrawn <= BILLION:
+                withdraw, amount = True, BILLION + amount - withdrawn
+            elif not account.large and withdraw:
+                withdraw = amount <= balance and withdrawn + amount < BILLION * 9 // 10
+            details, cheque_text = self._details(withdraw, index, cheque)
+            cheque += cheque_text != ""
+            if index == 0 and number == ACCOUNTS[0].number:
+                amount, value_day = 100_000_000, day  # the export's own first amount
+            while True:
+                after = balance - amount if withdraw else balance + amount
+                text = _money(amount)
+                amounts = f"{text},," if withdraw else f",{text},"
+                line = (
+                    f"{number}',{days[day]},{details},{cheque_text},{days[value_day]},"
+                    f"{amounts}{_money(after)},.\n"
+                )
+                if line not in lines_of_day:
+                    break
+                amount += 1  # two different transactions never make the same line
+            lines_of_day.add(line)
+            balance = after
+            withdrawn += amount if withdraw else 0
+            deposited += 0 if withdraw else amount
+            yield line
+        accounts[number] = {
+            "transactions": count,
+            "withdrawals": _decimal(withdrawn),
+            "deposits": _decimal(deposited),
+            "balance": _decimal(balance),
+        }
+
+    def _value_day(self, day: int, backdated: bool) -> int:
+        """Most value dates are the day itself, some are up to three days after it."""
+        if backdated:
+            return day - 1 - int(self.random() * LARGEST_BACKDATING)
+        chance = self.random()
+        return day + int(chance * 60) + 1 if chance < 0.05 else day
+
+    def _details(self, withdraw: bool, index: int, cheque: int) -> tuple[str, str]:
+        """The details as they stand in the file (quoted if need be), and the cheque number."""
+        if withdraw and self.random() < 0.2:
+            return f"CHQ PAID  CLEARING {cheque}", str(cheque)
+        choices = WITHDRAWAL_DETAILS if withdraw else DEPOSIT_DETAILS
+        text = choices[int(self.random() * len(choices)) if index else 0]
+        text = text.format(10_000_000 + int(self.random() * 90_000_000))
+        return (f'"{text}"' if "," in text else text), ""
+
+
+def _mean_amount(large: bool, count: int) -> int:
+    """Paise, so that half of `count` withdrawals end well above, or well below, a billion."""
+    if large:
+        return max(2_500_000, 3 * BILLION // count)
+    return min(5_000_000, BILLION // count)
+
+
+def _day_texts() -> dict[int, str]:
+    """Day number → the export's text, as `"Jun 29, 17"`, for every day that can occur."""
+    texts = {}
+    for number in range(-LARGEST_BACKDATING - 1, DAYS + 5):
+        day = FIRST_DAY + timedelta(days=number)
+        texts[number] = f'"{MONTHS[day.month - 1]} {day.day}, {day.year % 100:02d}"'
+    return texts
+
+
+def _money(paise: int) -> str:
+    """As the export writes it: grouped, a space at the end, quoted where it holds a comma."""
+    whole, cents = divmod(abs(paise), 100)
+    sign = "-" if paise < 0 else ""
+    return f'"{sign}{whole:,}.{cents:02d} "' if whole >= 1000 else f"{sign}{whole}.{cents:02d} "
+
+
+def _decimal(paise: int) -> str:
+    sign = "-" if paise < 0 else ""
+    return f"{sign}{abs(paise) // 100}.{abs(paise) % 100:02d}"

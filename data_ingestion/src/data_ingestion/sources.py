@@ -1,0 +1,156 @@
+"""Files as streams of UTF-8 CSV bytes: plain, gzip, a zip with one CSV, or an Excel workbook.
+
+What a file is, its first bytes tell, not its name.
+"""
+
+import codecs
+import gzip
+import hashlib
+import stat
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from data_ingestion.errors import InputError, printable
+from data_ingestion.model import Dialect
+
+CHUNK = 4 << 20
+REFUSED = {
+    b"\xd0\xcf\x11\xe0": "is an old Excel workbook (.xls): save it as .xlsx or as CSV",
+    b"%PDF": "is a PDF: export the data as CSV",
+    b"PAR1": "is a Parquet file: export the data as CSV",
+    b"\x28\xb5\x2f\xfd": "is compressed with zstd: use gzip, or decompress it first",
+    b"BZh": "is compressed with bzip2: use gzip, or decompress it first",
+    b"\xfd7zXZ": "is compressed with xz: use gzip, or decompress it first",
+}
+
+
+class Source:
+    """A file that is open for reading: `chunks()` once, its size, sha256 and position."""
+
+    def __init__(self, path: Path, dialect: Dialect) -> None:
+        """Opens `path`.
+
+        Raises:
+            InputError: there is no such file, it cannot be read, or it is no regular file.
+        """
+        self._dialect = dialect
+        self._encoding = dialect.encoding
+        try:
+            self._file = path.open("rb")
+            state = path.stat()
+        except FileNotFoundError:
+            raise InputError("no such file: check the name and the folder") from None
+        except IsADirectoryError:
+            raise InputError("is a directory: name the files in it") from None
+        except OSError as error:
+            raise InputError(f"cannot be read ({error.strerror}): check its rights") from error
+        if not stat.S_ISREG(state.st_mode):
+            self._file.close()
+            raise InputError("is not a regular file: write the data to a file first")
+        self._state = (state.st_size, state.st_mtime_ns)
+        self.path = path
+        self.size = state.st_size
+
+    def __enter__(self) -> "Source":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def sha256(self) -> str:
+        """The hash of the file's bytes as they lie on disk; reads them all."""
+        self._file.seek(0)
+        digest = hashlib.file_digest(self._file, "sha256").hexdigest()
+        self._file.seek(0)
+        return digest
+
+    def position(self) -> int:
+        """How many of the file's `size` bytes have been read."""
+        return self._file.tell()
+
+    def check_unchanged(self) -> None:
+        """Raises InputError when the file was written to since it was opened."""
+        state = self.path.stat()
+        if (state.st_size, state.st_mtime_ns) != self._state:
+            raise InputError("changed while it was read: load it again when it is complete")
+
+    def chunks(self) -> Iterator[bytes]:
+        """Yields the content as CSV in UTF-8, without a byte order mark.
+
+        Raises:
+            InputError: a damaged archive or workbook, or bytes that the encoding does not know.
+        """
+        try:
+            yield from self._text(self._unpacked())
+        except (gzip.BadGzipFile, EOFError, zlib.error, zipfile.BadZipFile) as error:
+            raise InputError(f"is damaged ({printable(str(error))}): get the file again") from error
+        except UnicodeDecodeError as error:
+            raise InputError(
+                f"is not valid {self._encoding} ({error.reason}): name the file's encoding, for "
+                "example --encoding cp1252"
+            ) from error
+        except UnicodeError as error:
+            raise InputError(f"is not valid {self._encoding} ({error})") from error
+
+    def _unpacked(self) -> Iterator[bytes]:
+        start = self._file.read(8)
+        self._file.seek(0)
+        for magic, message in REFUSED.items():
+            if start.startswith(magic):
+                raise InputError(message)
+        if start.startswith(b"\x1f\x8b"):
+            with gzip.open(self._file) as unpacked:
+                yield from _read(unpacked)
+        elif start.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+            yield from self._from_zip()
+        else:
+            yield from _read(self._file)
+
+    def _from_zip(self) -> Iterator[bytes]:
+        with zipfile.ZipFile(self._file) as archive:
+            names = archive.namelist()
+            if "xl/workbook.xml" in names:
+                from data_ingestion.workbook import sheet_as_csv  # a slow import, seldom needed
+
+                self._encoding = "utf-8"
+                yield from sheet_as_csv(self._file, self._dialect)
+                return
+            members = [
+                name
+                for name in names
+                if not name.endswith("/")
+                and not name.startswith("__MACOSX/")
+                and not Path(name).name.startswith(".")
+            ]
+            if len(members) != 1:
+                raise InputError(f"is a zip with {len(members)} files: it must hold exactly one")
+            if archive.getinfo(members[0]).flag_bits & 1:
+                raise InputError("is a zip with a password: unpack it first")
+            try:
+                with archive.open(members[0]) as unpacked:
+                    yield from _read(unpacked)
+            except NotImplementedError as error:
+                raise InputError(f"is a zip that cannot be read ({error}): unpack it") from error
+
+    def _text(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        """Re-encodes to UTF-8; for UTF-8 itself just drops the mark (the reader checks it)."""
+        first = next(chunks, b"")
+        if codecs.lookup(self._encoding).name in ("utf-8", "utf-8-sig"):
+            if first.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+                raise InputError("is UTF-16, not UTF-8: load it with --encoding utf-16")
+            yield first.removeprefix(codecs.BOM_UTF8)
+            yield from chunks
+            return
+        decoder = codecs.getincrementaldecoder(self._encoding)()
+        yield decoder.decode(first).encode()
+        for chunk in chunks:
+            yield decoder.decode(chunk).encode()
+        yield decoder.decode(b"", final=True).encode()
+
+
+def _read(file: IO[bytes]) -> Iterator[bytes]:
+    while chunk := file.read(CHUNK):
+        yield chunk

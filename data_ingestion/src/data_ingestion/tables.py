@@ -1,0 +1,245 @@
+"""The tables of the schema `raw`: how they are made, locked, asked and written.
+
+Every function works inside the caller's transaction, on the caller's cursor.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import IO
+
+from psycopg2.extras import execute_values
+from psycopg2.sql import SQL, Composed, Identifier
+
+from data_ingestion.contract import Columns
+from data_ingestion.errors import InputError
+from data_ingestion.model import COPY_ESCAPES, Load
+from data_ingestion.warehouse import Cursor
+
+# What the loader adds to the columns of a file. No column of a file begins with an underscore.
+ADDED_COLUMNS = ("_row_hash", "_source_line", "_load_id", "_source_file", "_loaded_at")
+
+AUDIT_TABLES = """
+create table if not exists raw._loads (
+    table_name text not null,
+    load_id bigint not null,
+    source_file text not null,
+    file_size bigint,
+    file_sha256 text,
+    status text not null check (status in ('loaded', 'failed')),
+    error text,
+    rows_read bigint not null,
+    rows_loaded bigint not null,
+    rows_duplicate bigint not null,
+    rows_rejected bigint not null,
+    started_at timestamptz not null,
+    finished_at timestamptz not null,
+    duplicates text not null check (duplicates in ('drop', 'keep')),
+    primary key (table_name, load_id),
+    constraint every_row_accounted_for check (
+        case status
+            when 'loaded' then
+                rows_read = rows_loaded + rows_duplicate + rows_rejected and error is null
+            else rows_loaded = 0 and rows_duplicate = 0 and error is not null
+        end
+    )
+);
+create table if not exists raw._rejects (
+    table_name text not null,
+    load_id bigint not null,
+    source_file text not null,
+    source_line bigint not null,
+    line text not null,
+    reason text not null,
+    rejected_at timestamptz not null
+);
+create index if not exists _rejects_load on raw._rejects (table_name, load_id);
+comment on table raw._loads is 'One row per attempt to load a file';
+comment on table raw._rejects is 'Lines that did not fit their file''s header';
+"""
+
+
+def relation(table: str) -> Identifier:
+    """raw.<table>, quoted."""
+    return Identifier("raw", table)
+
+
+def create_audit_tables(cursor: Cursor) -> None:
+    """Makes raw._loads and raw._rejects where they are missing."""
+    cursor.execute("select to_regclass('raw._rejects') is null")
+    if cursor.fetchone()[0]:
+        lock(cursor, "_loads")
+        cursor.execute(AUDIT_TABLES)
+
+
+def lock(cursor: Cursor, table: str, wait: bool = True) -> bool:
+    """Takes the table's advisory lock until the transaction ends; false when it is taken.
+
+    Its key is `hashtextextended('raw.<table>', 0)`, for whoever else writes to the table.
+    """
+    function = "pg_advisory_xact_lock" if wait else "pg_try_advisory_xact_lock"
+    cursor.execute(f"select {function}(hashtextextended(%s, 0))", (f"raw.{table}",))
+    return wait or cursor.fetchone()[0]
+
+
+def next_load_id(cursor: Cursor, table: str) -> int:
+    """One more than the last. Only under the table's lock, so that ids rise in commit order."""
+    cursor.execute(
+        "select coalesce(max(load_id), 0) + 1 from raw._loads where table_name = %s", (table,)
+    )
+    return cursor.fetchone()[0]
+
+
+def sizes_loaded(cursor: Cursor, load: Load) -> bool:
+    """Whether a file of the same size was loaded: only then is it worth hashing it first."""
+    cursor.execute(
+        "select exists (select from raw._loads where table_name = %s and file_size = %s"
+        " and status = 'loaded' and duplicates = %s)",
+        (load.table, load.file_size, load.duplicates),
+    )
+    return cursor.fetchone()[0]
+
+
+def known_load(cursor: Cursor, load: Load) -> tuple[int, datetime] | None:
+    """The id and time of the load that brought this very file, its rows being there still."""
+    cursor.execute(
+        "select load_id, finished_at, rows_loaded from raw._loads"
+        " where table_name = %s and file_size = %s and file_sha256 = %s"
+        " and status = 'loaded' and duplicates = %s order by load_id",
+        (load.table, load.file_size, load.file_sha256, load.duplicates),
+    )
+    for load_id, finished_at, rows_loaded in cursor.fetchall():
+        if not rows_loaded or _has_rows(cursor, load.table, load_id):
+            return load_id, finished_at
+    return None
+
+
+def _has_rows(cursor: Cursor, table: str, load_id: int) -> bool:
+    cursor.execute("select to_regclass(%s) is not null", (relation(table).as_string(cursor),))
+    if not cursor.fetchone()[0]:
+        return False
+    query = SQL("select exists (select from {} where _load_id = %s)").format(relation(table))
+    cursor.execute(query, (load_id,))
+    return cursor.fetchone()[0]
+
+
+def open_table(cursor: Cursor, table: str, columns: Columns) -> tuple[Columns, bool]:
+    """Makes the table if it is not there; returns the columns in its order, whether it has rows.
+
+    Raises:
+        InputError: the table has other columns than the file.
+    """
+    cursor.execute(
+        "select attname from pg_attribute where attrelid = to_regclass(%s) and attnum > 0"
+        " and not attisdropped order by attnum",
+        (relation(table).as_string(cursor),),
+    )
+    there = [name for (name,) in cursor.fetchall() if name not in ADDED_COLUMNS]
+    if not there:
+        _create_table(cursor, table, columns.names)
+        return columns, False
+    differing = sorted(set(there) ^ set(columns.names))
+    if differing:
+        raise InputError(
+            f"has other columns than raw.{table} (differing: {', '.join(differing[:12])}): load "
+            "it into another table with --table NAME"
+        )
+    places = dict(zip(columns.names, columns.fields, strict=True))
+    cursor.execute(SQL("select exists (select from {})").format(relation(table)))
+    ordered = Columns(tuple(there), tuple(places[name] for name in there))
+    return ordered, cursor.fetchone()[0]
+
+
+def _create_table(cursor: Cursor, table: str, names: Sequence[str]) -> None:
+    values = SQL(", ").join(SQL("{} text not null").format(Identifier(name)) for name in names)
+    cursor.execute(
+        SQL(
+            "create table {} ({}, _row_hash uuid not null, _load_id bigint not null,"
+            " _source_file text not null, _source_line bigint not null,"
+            " _loaded_at timestamptz not null)"
+        ).format(relation(table), values)
+    )
+    # Rows of one load stand side by side: a block range index is tiny, and enough to find them.
+    cursor.execute(
+        SQL("create index on {} using brin (_load_id) with (autosummarize = on)").format(
+            relation(table)
+        )
+    )
+
+
+def create_unique_index(cursor: Cursor, table: str) -> None:
+    """The last guard against doubles. After the first load: cheaper than kept up during it."""
+    name = Identifier(f"{table}__row_hash_key")
+    cursor.execute(
+        SQL("create unique index if not exists {} on {} (_row_hash)").format(name, relation(table))
+    )
+
+
+def rows_there(cursor: Cursor, table: str, uuids: str) -> list[int]:
+    """Which hashes of an array, given as Postgres writes one, the table holds (0 is the first)."""
+    # One look-up in the unique index per row, also where the planner would rather read all of a
+    # large table once per chunk.
+    cursor.execute(
+        "set local enable_seqscan = off; set local enable_hashjoin = off;"
+        " set local enable_mergejoin = off"
+    )
+    query = SQL(
+        "select place - 1 from unnest(%s::uuid[]) with ordinality as new (hash, place)"
+        " where exists (select from {} where _row_hash = new.hash)"
+    ).format(relation(table))
+    cursor.execute(query, (uuids,))
+    return [place for (place,) in cursor]
+
+
+def copy_statement(cursor: Cursor, table: str, columns: Columns) -> str:
+    """The COPY for lines of the value columns and ADDED_COLUMNS, in this order."""
+    names = SQL(", ").join(map(Identifier, (*columns.names, *ADDED_COLUMNS)))
+    statement: Composed = SQL("copy {} ({}) from stdin").format(relation(table), names)
+    return statement.as_string(cursor)
+
+
+def constant_values(load: Load) -> str:
+    """The last three of ADDED_COLUMNS, which are the same for all rows of a load, for COPY."""
+    name = load.source_file.translate(str.maketrans(COPY_ESCAPES))
+    return f"{load.load_id}\t{name}\t{load.started_at.isoformat()}"
+
+
+def copy(cursor: Cursor, statement: str, lines: IO[bytes]) -> int:
+    """Sends lines; returns how many rows the server says it took."""
+    cursor.copy_expert(statement, lines, size=1 << 20)
+    return cursor.rowcount
+
+
+def write_audit(cursor: Cursor, load: Load) -> None:
+    """The load's row in raw._loads, and its rejects."""
+    cursor.execute(
+        "insert into raw._loads (table_name, load_id, source_file, file_size, file_sha256,"
+        " status, error, rows_read, rows_loaded, rows_duplicate, rows_rejected, started_at,"
+        " finished_at, duplicates)"
+        " values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, clock_timestamp(), %s)",
+        (
+            load.table,
+            load.load_id,
+            load.source_file,
+            load.file_size,
+            load.file_sha256,
+            load.status,
+            load.error,
+            load.rows_read,
+            load.rows_loaded,
+            load.rows_duplicate,
+            load.rows_rejected,
+            load.started_at,
+            load.duplicates,
+        ),
+    )
+    execute_values(
+        cursor,
+        "insert into raw._rejects (table_name, load_id, source_file, source_line, line, reason,"
+        " rejected_at) values %s",
+        [
+            (load.table, load.load_id, load.source_file, r.line_number, r.text, r.reason)
+            for r in load.rejects
+        ],
+        template="(%s, %s, %s, %s, %s, %s, clock_timestamp())",
+        page_size=1_000,
+    )

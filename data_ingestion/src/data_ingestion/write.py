@@ -1,0 +1,122 @@
+"""The rows of one file into its table: the hot loop, and the memory it needs.
+
+A block of records is parsed, hashed and cleared of rows seen before, while the block before it is
+on its way to the server: about two blocks are in memory at any time, and what `SeenRows` keeps.
+"""
+
+import io
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import numpy as np
+import pyarrow as pa
+
+from data_ingestion import tables
+from data_ingestion.contract import CONTRACTS, Columns, name_columns
+from data_ingestion.model import Load, Options
+from data_ingestion.records import Block, RecordReader
+from data_ingestion.rows import copy_text, hash_lines, hash_occurrences, read_lines
+from data_ingestion.seen import SeenRows, uuid_array
+from data_ingestion.sources import Source
+from data_ingestion.warehouse import Cursor
+
+MAX_REJECTS_KEPT = 10_000  # with their text, in memory and in raw._rejects; all are counted
+
+
+def write_rows(
+    cursor: Cursor,
+    source: Source,
+    load: Load,
+    options: Options,
+    advance: Callable[[int], None],
+) -> None:
+    """Writes a file's new rows, counting in `load`; calls `advance` with the rows read so far.
+
+    The table is made if it is not there. When more than `options.max_rejects` records do not
+    fit, the rest of the file is only looked through for more of them; the caller rolls back.
+
+    Raises:
+        InputError: the file as a whole is bad, or does not fit the table.
+    """
+    reader = RecordReader(source.chunks(), options.dialect)
+    header = reader.header()
+    columns = name_columns(header, CONTRACTS.get(options.table))
+    columns, has_rows = tables.open_table(cursor, load.table, columns)
+    with _Writer(cursor, load, columns, has_rows, options) as writer:
+        for block in _judged(reader.blocks(len(header)), load, options.max_rejects):
+            if len(block.line_numbers):
+                lines = read_lines(block, columns, len(header), options.dialect)
+                writer.write(lines, block.line_numbers)
+            advance(load.rows_read)
+    tables.create_unique_index(cursor, load.table)
+
+
+def _judged(blocks: Iterator[Block], load: Load, most: int) -> Iterator[Block]:
+    """Counts records and keeps rejects; yields blocks as long as the load can still succeed."""
+    for block in blocks:
+        load.rows_read += len(block.line_numbers) + len(block.rejects)
+        load.rows_rejected += len(block.rejects)
+        load.rejects += block.rejects[: MAX_REJECTS_KEPT - len(load.rejects)]
+        if load.rows_rejected <= most:
+            yield block
+
+
+class _Writer:
+    """Drops what was seen before and sends the rest, one COPY at a time in a second thread."""
+
+    def __init__(
+        self,
+        cursor: Cursor,
+        load: Load,
+        columns: Columns,
+        has_rows: bool,
+        options: Options,
+    ) -> None:
+        self._cursor, self._load, self._has_rows = cursor, load, has_rows
+        self._keep = options.duplicates == "keep"
+        self._seen = SeenRows(options.dedup_memory, self._keep, self._ask)
+        self._statement = tables.copy_statement(cursor, load.table, columns)
+        self._tail = tables.constant_values(load)
+        self._thread = ThreadPoolExecutor(max_workers=1)
+        self._sending: Future[int] | None = None
+
+    def __enter__(self) -> "_Writer":
+        return self
+
+    def __exit__(self, kind: type | None, *_: object) -> None:
+        if kind is None:
+            self._finish()
+        self._thread.shutdown()
+
+    def write(self, lines: pa.Array, line_numbers: np.ndarray) -> None:
+        """Writes the rows that are new; counts the others."""
+        hashes = hash_lines(lines)
+        numbers = self._seen.occurrences(hashes)
+        if self._keep:
+            new = np.ones(len(lines), bool)
+            if (numbers > 1).any():
+                hashes = hash_occurrences(lines, numbers)
+        else:
+            new = numbers == 1
+        if self._has_rows:
+            new[tables.rows_there(self._ask(), self._load.table, uuid_array(hashes))] = False
+        self._load.rows_duplicate += int(np.count_nonzero(~new))
+        if not new.all():
+            lines, hashes = lines.filter(pa.array(new)), hashes[new]
+            line_numbers = line_numbers[new]
+        if len(lines):
+            text = copy_text(lines, hashes, self._tail, line_numbers)
+            self._finish()
+            self._sending = self._thread.submit(
+                tables.copy, self._cursor, self._statement, io.BytesIO(text)
+            )
+
+    def _ask(self) -> Cursor:
+        """The cursor, once the COPY that is under way on its connection has ended."""
+        self._finish()
+        return self._cursor
+
+    def _finish(self) -> None:
+        if self._sending is not None:
+            sending, self._sending = self._sending, None
+            self._load.rows_loaded += sending.result()

@@ -1,0 +1,169 @@
+"""Bad input: one line on stderr, no traceback, the exit code, and nothing half-written."""
+
+import os
+import socket
+
+import pytest
+from conftest import HEADER, LOADS, line
+
+GOOD = HEADER + line(1)
+
+
+def check(outcome, warehouse, message: str, loads: int = 1) -> None:
+    """One clear line, exit code 2, failed audit rows, and no row of data."""
+    assert outcome.code == 2
+    assert len(outcome.err) == 1 and outcome.err[0].startswith("error: ")
+    assert message in outcome.err[0]
+    assert "Traceback" not in outcome.err[0]
+    assert [row[0] for row in warehouse.query(LOADS)] == ["failed"] * loads
+    there = warehouse.query("select to_regclass('raw.transactions') is not null")
+    assert not there[0][0] or warehouse.rows() == []
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "the file is empty"),
+        (HEADER.encode(), "holds a header and no rows"),
+        (GOOD.replace("BALANCE AMT,", "").encode(), "lacks column balance_amt"),
+        (GOOD.replace("BALANCE AMT,.", "BALANCE AMT,.,Branch").encode(), "has column branch"),
+        (GOOD.replace(",.", ",DATE").encode(), "would both be named 'date'"),
+        (GOOD.encode() + b"\xff\xfe\n", "line 3 is not valid UTF-8"),
+        (GOOD.replace(",", ";").encode(), "lacks columns account_no, date"),
+        (GOOD.encode("utf-16"), "is UTF-16"),
+        (bytes(range(256)) * 10, "the header: "),
+        (b"\x1f\x8b\x08\x00garbage", "is damaged"),
+        (b"PK\x03\x04garbage", "is damaged"),
+        (b"\xd0\xcf\x11\xe0old", "is an old Excel workbook"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_bad_files(warehouse, run, tmp_path, content, message):
+    path = tmp_path / "transactions.csv"
+    path.write_bytes(content)
+    check(run("load", path), warehouse, message)
+
+
+def test_missing_file(warehouse, run, tmp_path):
+    check(run("load", tmp_path / "none.csv"), warehouse, "none.csv: no such file")
+
+
+def test_directory(warehouse, run, tmp_path):
+    check(run("load", tmp_path), warehouse, "is a directory")
+
+
+def test_fifo(warehouse, run, tmp_path):
+    os.mkfifo(tmp_path / "transactions.csv")
+    check(run("load", tmp_path / "transactions.csv"), warehouse, "is not a regular file")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_unreadable_file(warehouse, run, write):
+    path = write(line(1))
+    path.chmod(0)
+    check(run("load", path), warehouse, "cannot be read (Permission denied)")
+
+
+def test_rejects_fail_the_load_and_are_kept(warehouse, run, write):
+    path = write(line(1), "x,y\n", line(2), line(3).replace(",.", ",.,,"), line(4))
+    outcome = run("load", path)
+    check(outcome, warehouse, "2 of 5 lines do not fit (more than --max-rejects 0)")
+    assert warehouse.query(LOADS) == [("failed", 5, 0, 0, 2)]
+    statement = outcome.err[0].rsplit("see them: ", 1)[1]
+    assert warehouse.query(statement + " order by 1") == [
+        (3, "2 fields instead of 9", "x,y"),
+        (5, "11 fields instead of 9", line(3).replace(",.", ",.,,").rstrip("\n")),
+    ]
+
+
+def test_some_rejects_can_be_allowed(warehouse, run, write):
+    path = write(line(1), "x,y\n", line(2))
+    outcome = run("load", path, "--max-rejects", 1)
+    assert (outcome.code, outcome.err) == (0, [])
+    assert "read 3 = loaded 2 + duplicates 0 + rejected 1" in outcome.out[0]
+    assert warehouse.query("select load_id, source_line, line from raw._rejects") == [(1, 3, "x,y")]
+    assert len(warehouse.rows()) == 2
+
+
+def test_many_rejects_are_counted_and_some_kept(warehouse, run, write):
+    path = write(*["x\n"] * 10_500)
+    check(run("load", path), warehouse, "10,500 of 10,500 lines")
+    assert warehouse.query("select count(*) from raw._rejects") == [(10_000,)]
+
+
+def test_a_bad_file_does_not_stop_the_others(warehouse, run, write, tmp_path):
+    good, last = write(line(1), name="a.csv"), write(line(2), name="c.csv")
+    outcome = run("load", good, tmp_path / "b.csv", last)
+    assert outcome.code == 2 and len(outcome.err) == 1
+    assert [row[0] for row in warehouse.query(LOADS + " order by load_id")] == [
+        "loaded",
+        "failed",
+        "loaded",
+    ]
+    assert warehouse.query("select load_id from raw._loads order by 1") == [(1,), (2,), (3,)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--table", "No Name"], "is no table name"),
+        (["--table", "_loads"], "is no table name"),
+        (["--delimiter", ";;"], "is not one ASCII character"),
+        (["--delimiter", '"'], "are the same character"),
+        (["--encoding", "utf-99"], "is no known encoding"),
+        (["--max-rejects", "-1"], "is no whole number"),
+        (["none*.csv"], "no file matches"),
+        (["--data-dir", "none"], "none: no such folder"),
+    ],
+)
+def test_bad_usage(run, arguments, message, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    outcome = run("load", *arguments)
+    assert outcome.code == 2
+    assert message in outcome.err[-1]
+
+
+def refuses(outcome, message: str) -> None:
+    assert outcome.code == 3
+    assert len(outcome.err) == 1 and message in outcome.err[0]
+
+
+def test_wrong_password(warehouse, run, write, monkeypatch):
+    monkeypatch.setenv("PGPASSWORD", "wrong")
+    outcome = run("load", write(line(1)))
+    refuses(outcome, "check PGUSER and PGPASSWORD")
+    assert outcome.out == [], "nothing to be retried"
+
+
+def test_missing_database(warehouse, run, write, monkeypatch):
+    monkeypatch.setenv("PGDATABASE", "nowhere")
+    refuses(run("load", write(line(1))), 'database "nowhere" does not exist')
+
+
+def test_missing_rights(warehouse, run, write, monkeypatch):
+    run("load", write(line(1)))
+    warehouse.query("revoke insert on raw.transactions from loader")
+    outcome = run("load", write(line(2), name="b.csv"))
+    refuses(outcome, "the role lacks a right: run init_db.sql")
+
+
+def test_no_server(run, write, monkeypatch):
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+        monkeypatch.setenv("PGHOST", "127.0.0.1")
+        monkeypatch.setenv("PGPORT", str(port))
+        outcome = run("load", write(line(1)), "--wait", "0.7")
+    refuses(outcome, f"the warehouse at 127.0.0.1:{port} is away")
+    assert [text.rsplit("; ", 1)[1] for text in outcome.out] == [
+        "trying again in 0.5 s",
+        "trying again in 0.2 s",
+    ]
+
+
+def test_a_bug_is_one_line_and_exit_code_1(run, write, monkeypatch):
+    monkeypatch.setattr("data_ingestion.warehouse.Warehouse.run", lambda *_: 1 / 0)
+    outcome = run("load", write(line(1)))
+    assert outcome.code == 1
+    assert len(outcome.err) == 1 and "ZeroDivisionError" in outcome.err[0]
+    assert "Traceback (most recent call last):" in run("load", write(line(1)), "--verbose").err

@@ -1,0 +1,98 @@
+"""Loads side by side, killed, and cut off: nothing doubled, nothing half-written."""
+
+import time
+
+import psycopg2
+import pytest
+from conftest import LOADS, line
+
+
+def big(write, rows: int = 150_000):
+    return write(*(line(number, f"row {number}") for number in range(rows)))
+
+
+def wait_for_copy(warehouse) -> int:
+    """Waits until a loader is in the middle of its COPY; returns its backend's process id."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        found = warehouse.query(
+            "select pid from pg_stat_activity where datname = current_database()"
+            " and application_name = 'data-ingestion' and query like 'copy %'"
+        )
+        if found:
+            return found[0][0]
+        time.sleep(0.005)
+    pytest.fail("no load began to copy")
+
+
+def test_two_loads_of_one_file_at_once(warehouse, write):
+    path = big(write, 40_000)
+    processes = [warehouse.start("load", path) for _ in range(2)]
+    ends = [process.communicate(timeout=60) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], ends
+    told = "".join(out for out, _ in ends)
+    assert told.count("read 40,000 = loaded 40,000") == 1
+    assert told.count("already loaded as load 1") == 1
+    assert warehouse.query(LOADS) == [("loaded", 40_000, 40_000, 0, 0)]
+
+
+def test_two_overlapping_files_at_once(warehouse, write):
+    first = write(*map(line, range(0, 6_000)), name="first.csv")
+    second = write(*map(line, range(3_000, 9_000)), name="second.csv")
+    processes = [warehouse.start("load", path) for path in (first, second)]
+    ends = [process.communicate(timeout=60) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], ends
+    assert warehouse.query(LOADS + " order by load_id") == [
+        ("loaded", 6_000, 6_000, 0, 0),
+        ("loaded", 6_000, 3_000, 3_000, 0),
+    ]
+
+
+def test_a_load_says_that_it_waits(warehouse, write):
+    path = write(line(1))
+    other = psycopg2.connect("")
+    with other.cursor() as cursor:
+        cursor.execute("select pg_advisory_xact_lock(hashtextextended('raw.transactions', 0))")
+    process = warehouse.start("load", path)
+    waiting = process.stdout.readline()
+    other.close()
+    out, err = process.communicate(timeout=30)
+    assert waiting == "transactions.csv: waiting for another load of raw.transactions\n"
+    assert "loaded 1" in out and err == ""
+
+
+def test_killed_in_the_middle_nothing_is_left_and_the_next_run_succeeds(warehouse, write, run):
+    path = big(write)
+    process = warehouse.start("load", path)
+    wait_for_copy(warehouse)
+    process.kill()
+    process.communicate()
+    assert warehouse.query("select to_regclass('raw.transactions')") == [(None,)]
+    assert warehouse.query("select count(*) from raw._loads") == [(0,)]
+    assert run("load", path).code == 0
+    assert warehouse.query(LOADS) == [("loaded", 150_000, 150_000, 0, 0)]
+
+
+def test_a_connection_cut_in_the_middle_is_retried_from_the_beginning(warehouse, write):
+    path = big(write)
+    process = warehouse.start("load", path)
+    pid = wait_for_copy(warehouse)
+    warehouse.query(f"select pg_terminate_backend({pid})")
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (0, "")
+    assert "the warehouse is away" in out and "trying again in 0.5 s" in out
+    assert warehouse.query(LOADS) == [("loaded", 150_000, 150_000, 0, 0)]
+    assert warehouse.query("select count(*) from raw.transactions") == [(150_000,)]
+
+
+def test_a_file_that_grows_while_it_is_read_is_refused(warehouse, write, run, monkeypatch):
+    path = write(line(1))
+
+    def grow(*_):
+        with path.open("a") as file:
+            file.write(line(2))
+
+    monkeypatch.setattr("data_ingestion.tables.next_load_id", lambda *_: grow() or 1)
+    outcome = run("load", path)
+    assert outcome.code == 2 and "changed while it was read" in outcome.err[0]
+    assert warehouse.query("select to_regclass('raw.transactions')") == [(None,)]

@@ -1,0 +1,241 @@
+"""Loading into a real Postgres: the truth, formats, duplicates, the audit."""
+
+import csv
+import gzip
+import json
+import zipfile
+from collections import Counter
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+
+import openpyxl
+import pytest
+from conftest import COLUMNS, HEADER, LOADS, line
+
+SAMPLE = Path(__file__).parents[1] / "data" / "transactions_data.csv"
+
+
+def test_the_sample_is_loaded_as_its_truth_says(warehouse, run):
+    truth = json.loads(SAMPLE.with_suffix(".truth.json").read_text())
+    outcome = run("load", SAMPLE)
+    assert (outcome.code, outcome.err) == (0, [])
+    assert outcome.out[0].startswith(
+        "transactions_data.csv: read 20,000 = loaded 19,900 + duplicates 100 + rejected 0 in "
+    )
+    assert warehouse.query(LOADS) == [
+        ("loaded", truth["rows"], truth["distinct_rows"], truth["duplicates"], 0)
+    ]
+    with SAMPLE.open(newline="", encoding="utf-8") as file:
+        rows = {tuple(row[:8]) for row in list(csv.reader(file))[1:]}
+    assert warehouse.rows() == sorted(rows), "raw means raw"
+    sums = warehouse.query(
+        "select rtrim(account_no, ''''), count(*),"
+        " sum(nullif(replace(withdrawal_amt, ',', ''), '')::numeric)::text from raw.transactions"
+        " group by 1"
+    )
+    assert {number: (count, Decimal(total)) for number, count, total in sums} == {
+        number: (account["transactions"], Decimal(account["withdrawals"]))
+        for number, account in truth["accounts"].items()
+    }
+
+
+def test_what_the_loader_adds(warehouse, run, write):
+    path = write(line(1), '"multi\nline"' + line(2), line(3), header=HEADER)
+    assert run("load", path).code == 0
+    assert warehouse.query(
+        "select _source_line, _source_file, _load_id, _loaded_at = started_at"
+        " from raw.transactions join raw._loads on load_id = _load_id order by 1"
+    ) == [(number, "transactions.csv", 1, True) for number in (2, 3, 5)]
+    assert warehouse.query(
+        "select source_file, file_size, length(file_sha256), error, finished_at > started_at"
+        " from raw._loads"
+    ) == [("transactions.csv", path.stat().st_size, 64, None, True)]
+    indexes = warehouse.query("select indexdef from pg_indexes where tablename = 'transactions'")
+    assert len(indexes) == 2
+    assert any("UNIQUE" in text and "(_row_hash)" in text for (text,) in indexes)
+    assert any("brin (_load_id)" in text for (text,) in indexes)
+
+
+def test_a_known_file_costs_nothing_and_force_reads_it_again(warehouse, run, write):
+    path = write(line(1), line(2))
+    run("load", path)
+    again = run("load", path)
+    assert again.code == 0 and "already loaded as load 1 on " in again.out[0]
+    assert len(warehouse.query(LOADS)) == 1
+    forced = run("load", path, "--force")
+    assert "read 2 = loaded 0 + duplicates 2 + rejected 0" in forced.out[0]
+    warehouse.query("delete from raw.transactions")
+    assert "read 2 = loaded 2" in run("load", path).out[0], "its rows were gone"
+
+
+def test_overlapping_files_in_any_order(warehouse, run, write):
+    january = write(*map(line, range(0, 60)), name="january.csv")
+    february = write(*map(line, range(40, 100)), name="february.csv")
+    everything = write(*map(line, range(0, 100)), name="all.csv")
+    assert run("load", february, january, everything).code == 0
+    assert warehouse.query(LOADS + " order by load_id") == [
+        ("loaded", 60, 60, 0, 0),
+        ("loaded", 60, 40, 20, 0),
+        ("loaded", 100, 0, 100, 0),
+    ]
+    assert len(warehouse.rows()) == 100
+
+
+def test_columns_in_another_order_are_the_same_rows(warehouse, run, write):
+    run("load", write(line(1), line(2)))
+    with (write(line(1), line(2))).open(newline="") as file:
+        rows = list(csv.reader(file))
+    other = write(name="other.csv", header="")
+    with other.open("w", newline="") as file:
+        csv.writer(file).writerows(row[::-1] for row in rows)
+    assert "read 2 = loaded 0 + duplicates 2" in run("load", other).out[0]
+
+
+@pytest.mark.parametrize("memory", [256, 0])
+def test_duplicates_keep(warehouse, run, write, memory):
+    twice = write(line(1), line(2), line(1), line(1), name="twice.csv")
+    options = ("--duplicates", "keep", "--dedup-memory", memory)
+    assert "read 4 = loaded 4 + duplicates 0" in run("load", twice, *options).out[0]
+    assert "already loaded" in run("load", twice, *options).out[0]
+    assert "loaded 0 + duplicates 4" in run("load", twice, *options, "--force").out[0]
+    more = write(*[line(1)] * 4, name="more.csv")
+    assert "loaded 1 + duplicates 3" in run("load", more, *options).out[0]
+    assert sorted(Counter(warehouse.rows()).values()) == [1, 4]
+    dropped = run("load", twice)
+    assert "loaded 0 + duplicates 4" in dropped.out[0], "another policy, so it is read again"
+
+
+def test_without_memory_for_duplicates_the_table_is_the_same(warehouse, run):
+    statement = f"select {COLUMNS}, _row_hash, _source_line from raw.transactions"
+    assert run("load", SAMPLE, "--dedup-memory", "0").code == 0
+    spilled = set(warehouse.query(statement))
+    warehouse.query("drop table raw.transactions")
+    assert run("load", SAMPLE).code == 0
+    assert set(warehouse.query(statement)) == spilled and len(spilled) == 19_900
+
+
+def _gz(path: Path, data: bytes) -> Path:
+    path = path.with_name("transactions.csv.gz")
+    path.write_bytes(gzip.compress(data))
+    return path
+
+
+def _zip(path: Path, data: bytes) -> Path:
+    path = path.with_name("transactions.zip")
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("export/transactions.csv", data)
+        archive.writestr("__MACOSX/._transactions.csv", b"resource fork")
+    return path
+
+
+def _plain(path: Path, data: bytes) -> Path:
+    path = path.with_name("other.csv")
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("pack", "change"),
+    [
+        (_gz, lambda data: data),
+        (_zip, lambda data: data),
+        (_plain, lambda data: b"\xef\xbb\xbf" + data),
+        (_plain, lambda data: data.replace(b"\n", b"\r\n")),
+        (_plain, lambda data: data.rstrip(b"\n")),
+        (_plain, lambda data: data.replace(b"\n", b"\n\n")),
+    ],
+    ids=["gzip", "zip", "byte order mark", "CRLF", "no last line end", "empty lines"],
+)
+def test_the_same_statement_in_every_shape_is_known(warehouse, run, write, pack, change):
+    path = write(line(1), line(2, '"a, ""b"""'), line(3, "é ₹"))
+    run("load", path)
+    outcome = run("load", pack(path, change(path.read_bytes())))
+    assert (outcome.code, outcome.err) == (0, [])
+    assert "read 3 = loaded 0 + duplicates 3 + rejected 0" in outcome.out[0]
+
+
+def test_a_workbook_is_the_same_as_its_csv(warehouse, run, tmp_path):
+    truth = run_csv_and_workbook(tmp_path, rows=300)
+    assert "read 300 = loaded 299 + duplicates 1" in run("load", truth).out[0]
+    outcome = run("load", tmp_path / "transactions.xlsx")
+    assert outcome.err == []
+    assert "reads sheet bank, the first of 2" in outcome.out[0]
+    assert "read 300 = loaded 0 + duplicates 300 + rejected 0" in outcome.out[1]
+
+
+def run_csv_and_workbook(folder: Path, rows: int) -> Path:
+    """The first rows of the sample as CSV, and as a workbook with typed cells."""
+    text = folder / "transactions.csv"
+    with SAMPLE.open(encoding="utf-8") as file:
+        text.write_text("".join([next(file) for _ in range(rows)] + [line(1), ""][:1]))
+    with text.open(newline="", encoding="utf-8") as file:
+        records = list(csv.reader(file))
+    records.append(records[-1])
+    with text.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows(records)
+    book = openpyxl.Workbook()
+    sheet = book.active
+    sheet.title = "bank"
+    sheet.append(records[0])
+    for number, record in enumerate(records[1:], start=2):
+        for place, value in enumerate(record, start=1):
+            cell = sheet.cell(number, place, value or None)
+            if place in (2, 5):
+                cell.value = datetime.strptime(value, "%b %d, %y")
+                cell.number_format = "mmm d, yy"
+            elif place in (6, 7, 8) and value:
+                cell.value = float(value.replace(",", ""))
+                cell.number_format = "#,##0.00_)"
+    book.create_sheet("notes").append(["nothing"])
+    book.save(folder / "transactions.xlsx")
+    return text
+
+
+def test_any_other_csv_loads_with_its_own_header(warehouse, run, write):
+    header = "ID;Größe\n"
+    path = write("1;é\n", "2;'a;b'\n", name="own.csv", header=header)
+    path.write_bytes(path.read_text().encode("cp1252"))
+    options = ("--table", "sizes", "--delimiter", ";", "--quotechar", "'", "--encoding", "cp1252")
+    assert run("load", path, *options).code == 0
+    assert warehouse.query("select id, gr_e from raw.sizes order by 1") == [
+        ("1", "é"),
+        ("2", "a;b"),
+    ]
+    other = write("1,2\n", name="other.csv", header="id,colour\n")
+    outcome = run("load", other, "--table", "sizes")
+    assert outcome.code == 2
+    assert "other columns than raw.sizes (differing: colour, gr_e)" in outcome.err[0]
+
+
+def test_utf_16(warehouse, run, write):
+    path = write(line(1, "₹"))
+    path.write_bytes(path.read_text().encode("utf-16"))
+    refused = run("load", path)
+    assert refused.code == 2 and "load it with --encoding utf-16" in refused.err[0]
+    assert run("load", path, "--encoding", "utf-16").code == 0
+    assert warehouse.rows()[0][2] == "₹"
+
+
+def test_files_come_from_the_data_folder(warehouse, run, write, tmp_path, monkeypatch):
+    write(line(1), name="transactions_1.csv")
+    write(line(2), name="transactions_2.csv")
+    write(line(3), name="other.csv")
+    monkeypatch.setenv("DATA_DIR", str(tmp_path))
+    outcome = run("load")
+    assert [text.split(":")[0] for text in outcome.out] == [
+        "transactions_1.csv",
+        "transactions_2.csv",
+    ]
+    assert "read 1 = loaded 1" in run("load", "other.csv").out[0]
+    assert "already loaded" in run("load", tmp_path / "*_1.csv").out[0]
+    assert len(warehouse.rows()) == 3
+
+
+def test_names_and_values_that_are_sql_are_text(warehouse, run, write):
+    bad = "x'); drop table raw._loads; --"
+    path = write(line(1, f'"{bad}"'), name=f"{bad}.csv")
+    assert run("load", path).code == 0
+    assert warehouse.query("select transaction_details, _source_file from raw.transactions") == [
+        (bad, f"{bad}.csv")
+    ]

@@ -1,0 +1,151 @@
+"""The reader against Python's csv module, at block sizes down to one byte."""
+
+import csv
+import io
+
+import pytest
+from data_ingestion.contract import Columns
+from data_ingestion.errors import InputError
+from data_ingestion.model import Dialect
+from data_ingestion.records import MAX_REJECT_TEXT, RecordReader
+from data_ingestion.rows import read_lines
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+SIZES = (1, 2, 3, 7, 16, 1 << 20)
+ESCAPES = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
+
+
+def read(data: bytes, size: int = 1 << 20, max_record: int = 32 << 20):
+    """(header, [(line, copy text)], [(line, text, reason)]) of CSV bytes read in chunks."""
+    chunks = (data[i : i + size] for i in range(0, len(data), size))
+    reader = RecordReader(chunks, Dialect(), max_record)
+    header = reader.header()
+    columns = Columns(tuple(f"c{i}" for i in range(len(header))), tuple(range(len(header))))
+    rows, rejects = [], []
+    for block in reader.blocks(len(header)):
+        if len(block.line_numbers):
+            lines = read_lines(block, columns, len(header), Dialect()).to_pylist()
+            rows += zip(block.line_numbers.tolist(), lines, strict=True)
+        rejects += [(r.line_number, r.text, r.reason) for r in block.rejects]
+    return header, rows, rejects
+
+
+def copy_line(values: list[str]) -> str:
+    return "\t".join("".join(ESCAPES.get(c, c) for c in value) for value in values)
+
+
+cells = st.text(st.sampled_from('ab,"\n\r\t\\ é😀'), max_size=6)
+tables = st.integers(1, 4).flatmap(
+    lambda width: st.lists(st.lists(cells, min_size=width, max_size=width), min_size=1, max_size=8)
+)
+
+
+@settings(max_examples=60, deadline=None, print_blob=True)
+@given(tables, st.sampled_from(["\n", "\r\n"]), st.sampled_from(SIZES), st.booleans())
+def test_any_table_comes_out_as_csv_reads_it(table, line_end, size, quote_all):
+    if line_end == "\n" and not quote_all:  # then Python's writer leaves a CR without quotes
+        table = [[cell.replace("\r", "") for cell in row] for row in table]
+    text = io.StringIO(newline="")
+    quoting = csv.QUOTE_ALL if quote_all else csv.QUOTE_MINIMAL
+    writer = csv.writer(text, lineterminator=line_end, quoting=quoting)
+    writer.writerow(["h"] * len(table[0]))
+    lines = []
+    for row in table:
+        lines.append(text.getvalue().count("\n") + 1)
+        writer.writerow(row)
+    truth = list(csv.reader(io.StringIO(text.getvalue(), newline="")))[1:]
+    _, rows, rejects = read(text.getvalue().encode(), size)
+    assert rejects == []
+    assert rows == list(zip(lines, map(copy_line, truth), strict=True))
+
+
+@settings(max_examples=200, deadline=None, print_blob=True)
+@given(st.text(st.sampled_from('a,"\n\r\0'), max_size=40), st.sampled_from(SIZES[:-1]))
+def test_any_bytes_come_out_the_same_at_every_block_size(text, size):
+    data = b"h,h\n" + text.encode()
+    assert read(data, size) == read(data)
+
+
+@settings(max_examples=200, deadline=None, print_blob=True)
+@given(st.text(st.sampled_from('a,"\n'), max_size=40))
+def test_nothing_is_lost(text):
+    """Every line that is not empty is in a row or in a reject."""
+    _, rows, rejects = read(b"h,h\n" + text.encode())
+    inside = sum(row.count("\\n") for _, row in rows)
+    inside += sum(reject.count("\n") for _, reject, _ in rejects)
+    # Empty lines stand alone (and are skipped) or inside a quoted field (and are counted there).
+    filled = [line for line in text.split("\n") if line]
+    assert len(filled) <= len(rows) + len(rejects) + inside <= text.count("\n") + 1
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (b"x", "1 field instead of 3"),
+        (b"x,y,z,,", "5 fields instead of 3"),
+        (b'x,a "b" c,z', "a quote inside a field that does not begin with one"),
+        (b'x,"y"b,z', "text between a closing quote and the next delimiter"),
+        (b'x,"y ,z', "text between a closing quote and the next delimiter"),
+        (b"x,y\rz,z", "a carriage return inside a line"),
+        (b"x,y\0,z", "a NUL byte, which no text in Postgres can hold"),
+    ],
+)
+def test_a_bad_line_is_rejected_alone(size, damage, reason):
+    data = b'h,i,j\n"1","a\nb",3\n' + damage + b'\n4,"5","6"\r\n\n7,8,9'
+    _, rows, rejects = read(data, size)
+    assert rows == [(2, "1\ta\\nb\t3"), (5, "4\t5\t6"), (7, "7\t8\t9")]
+    text = damage.decode().replace("\0", "␀")
+    assert rejects == [(4, text, reason)]
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_quote_that_never_closes_costs_its_own_line_only(size):
+    _, rows, rejects = read(b'h,i\n1,2\n3,"4\n5,6\n7,""\n9,0\n', size)
+    assert rows == [(2, "1\t2"), (4, "5\t6"), (5, "7\t"), (6, "9\t0")]
+    assert rejects == [(3, '3,"4', "a quoted field is not closed")]
+
+
+def test_a_record_longer_than_the_bound_is_taken_for_unclosed():
+    data = b'h,i\n1,"2\n' + b"3,4\n" * 100
+    _, rows, rejects = read(data, size=16, max_record=64)
+    assert rejects == [(2, '1,"2', "a quoted field is not closed")]
+    assert [line for line, _ in rows] == list(range(3, 103))
+
+
+def test_a_file_without_line_ends_is_refused():
+    with pytest.raises(InputError, match="line 2 does not end within"):
+        read(b"h\n" + b"x" * 200, size=16, max_record=64)
+
+
+def test_ten_megabytes_in_a_cell():
+    long = b"x" * 10_000_000
+    _, rows, _ = read(b'h,i\n1,"' + long + b'"\n2,3\n', size=1 << 20)
+    assert [len(text) for _, text in rows] == [10_000_002, 3]
+
+
+def test_the_text_of_a_reject_is_bounded():
+    _, _, rejects = read(b"h,i\n" + b"x" * 50_000 + b"\n")
+    assert rejects[0][1] == "x" * MAX_REJECT_TEXT + "… (50,001 bytes)"
+
+
+@pytest.mark.parametrize("size", (3, 1 << 20))
+def test_bytes_that_are_no_utf8_name_the_line(size):
+    with pytest.raises(InputError, match=r"line 3 is not valid UTF-8 \(byte 0xe9\)"):
+        read(b"h,i\n1,2\ncaf\xe9,4\n", size)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [(b"", "empty"), (b"\n\r\n", "empty"), (b'a,"b\nc,d\n', "line 1, the header: a quoted field")],
+)
+def test_no_header(data, message):
+    with pytest.raises(InputError, match=message):
+        read(data)
+
+
+def test_a_quoted_header_over_two_lines():
+    header, rows, _ = read(b'\n"a\nb","c ""d"""\n1,2\n')
+    assert header == ["a\nb", 'c "d"']
+    assert rows == [(4, "1\t2")]
