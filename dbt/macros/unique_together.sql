@@ -1,0 +1,9 @@
+{# Fails on the combinations of values of `columns` that stand in more than one row. #}
+{% test unique_together(model, columns) %}
+select
+    {{ columns | join(', ') }},
+    count(*) as row_count
+from {{ model }}
+group by {{ columns | join(', ') }}
+having count(*) > 1
+{% endtest %}

@@ -1,0 +1,40 @@
+with transactions as (
+
+    select * from {{ ref('transactions') }}
+
+),
+
+final as (
+
+    select
+        -- ids
+        transaction_id,
+        account_number,
+
+        -- dates
+        transaction_date,
+        value_date,
+        greatest(transaction_date - value_date, 0) as days_backdated,
+
+        -- text
+        transaction_details,
+        cheque_number,
+
+        -- amounts
+        case
+            when withdrawal_amount <> 0 then 'withdrawal'
+            when deposit_amount <> 0 then 'deposit'
+        end as direction,
+        coalesce(nullif(withdrawal_amount, 0), deposit_amount) as amount,
+        balance_amount,
+
+        -- where it came from
+        _load_id,
+        _source_file,
+        _source_line
+
+    from transactions
+
+)
+
+select * from final

@@ -1,0 +1,26 @@
+with transactions as (
+
+    select * from {{ ref('account_transactions') }}
+
+),
+
+final as (
+
+    select
+        transaction_id,
+        account_number,
+        transaction_date,
+        value_date,
+        days_backdated,
+        transaction_details,
+        direction,
+        amount,
+        _source_file,
+        _source_line
+
+    from transactions
+    where days_backdated > 0
+
+)
+
+select * from final

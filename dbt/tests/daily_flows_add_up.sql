@@ -1,0 +1,40 @@
+-- The daily mart is computed a few days at a time; its sums must still be those of all
+-- transactions.
+with staged as (
+
+    select
+        account_number,
+        count(*) as transactions,
+        coalesce(sum(withdrawal_amount), 0) as withdrawals,
+        coalesce(sum(deposit_amount), 0) as deposits
+    from {{ ref('transactions') }}
+    where account_number is not null and transaction_date is not null
+    group by account_number
+
+),
+
+summed as (
+
+    select
+        account_number,
+        sum(transaction_count) as transactions,
+        sum(withdrawal_amount) as withdrawals,
+        sum(deposit_amount) as deposits
+    from {{ ref('daily_account_flows') }}
+    group by account_number
+
+)
+
+select
+    account_number,
+    staged.transactions as staged_transactions,
+    summed.transactions as summed_transactions,
+    staged.withdrawals as staged_withdrawals,
+    summed.withdrawals as summed_withdrawals,
+    staged.deposits as staged_deposits,
+    summed.deposits as summed_deposits
+from staged
+full join summed using (account_number)
+where
+    (staged.transactions, staged.withdrawals, staged.deposits)
+    is distinct from (summed.transactions, summed.withdrawals, summed.deposits)

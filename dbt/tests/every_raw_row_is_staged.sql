@@ -1,0 +1,29 @@
+-- Nothing vanishes and nothing is added between raw and staging: each load has as many rows here
+-- as there. (Rows that raw has lost stay in staging until `dbt run --full-refresh`.)
+with raw_loads as (
+
+    select
+        _load_id,
+        count(*) as raw_rows
+    from {{ source('raw', 'transactions') }}
+    group by _load_id
+
+),
+
+staged_loads as (
+
+    select
+        _load_id,
+        count(*) as staged_rows
+    from {{ ref('transactions') }}
+    group by _load_id
+
+)
+
+select
+    _load_id,
+    coalesce(raw_rows, 0) as raw_rows,
+    coalesce(staged_rows, 0) as staged_rows
+from raw_loads
+full join staged_loads using (_load_id)
+where raw_rows is distinct from staged_rows
