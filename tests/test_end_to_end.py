@@ -1,0 +1,272 @@
+"""The main job, as a person does it: `make demo`, through Airflow's REST API, on real parts.
+
+The tests of this file run in their order on one stack; each starts from what the last one left.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import socket
+import time
+from pathlib import Path
+
+import psutil
+import psycopg2
+import pytest
+
+BACKDATED = "value_date_greater_than_transaction_date"
+HEADER = (
+    "Account No,DATE,TRANSACTION DETAILS,CHQ.NO.,VALUE DATE,"
+    " WITHDRAWAL AMT , DEPOSIT AMT ,BALANCE AMT,.\n"
+)
+
+
+def counts(stack) -> tuple[int, int]:
+    raw = "(select count(*) from raw.transactions)"
+    return stack.query(f"select {raw}, (select count(*) from staging.transactions)")[0]
+
+
+def task_log(stack, task_id: str) -> str:
+    """The log file of the newest try of that task."""
+    logs = (stack.folder / "state" / "logs" / "tasks").glob(f"**/task_id={task_id}/*.log")
+    return max(logs, key=lambda path: path.stat().st_mtime).read_text()
+
+
+def processes(stack) -> dict[str, int]:
+    """Pids by the names that `make demo-status` prints."""
+    shown = stack.make("demo-status").stdout
+    return {name: int(pid) for name, pid in re.findall(r"(\S+) +RUNNING +pid (\d+)", shown)}
+
+
+def kill(stack, name: str) -> None:
+    """Kill one process as a crash would, and return when the stack is healthy without it."""
+    pid = processes(stack)[name]
+    os.kill(pid, signal.SIGKILL)
+    deadline = time.monotonic() + 90
+    while True:
+        status = stack.make("demo-status")
+        again = re.search(rf"{name} +RUNNING +pid (\d+)", status.stdout)
+        if status.returncode == 0 and again and int(again[1]) != pid:
+            return
+        assert time.monotonic() < deadline, status.stdout
+        time.sleep(0.5)
+
+
+def test_demo_shows_what_came_of_the_sample(stack, truth):
+    demo = stack.make("demo")
+    assert demo.returncode == 0, demo.stdout
+
+    def shown(label: str) -> int:
+        return int(re.search(rf"{label} +([\d,]+)", demo.stdout)[1].replace(",", ""))
+
+    assert shown("rows read") == truth.rows
+    assert shown("duplicates removed") == truth.duplicates
+    assert shown("rejected") == 0
+    assert shown("loaded into raw.transactions") == len(truth.distinct)
+    assert shown("rows of staging.transactions") == len(truth.distinct)
+    assert shown("tests failed") == 1
+    assert shown("tests passed") > 10
+    assert f"{BACKDATED}: {truth.backdated:,} rows" in demo.stdout
+    states = dict(re.findall(r"[✓✗] (\w+) +(success|failed|upstream_failed) ", demo.stdout))
+    assert states == {
+        "parse_and_populate_csv": "success",
+        "transform_data": "success",
+        "test_transformed_data": "failed",
+    }
+    assert f"http://localhost:{stack.environment['AIRFLOW_PORT']}" in demo.stdout
+
+
+def test_staging_holds_the_sums_of_the_file_to_the_cent(stack, truth):
+    rows = stack.query(
+        "select account_number, coalesce(sum(withdrawal_amount), 0),"
+        " coalesce(sum(deposit_amount), 0) from staging.transactions group by 1"
+    )
+    assert {account: (withdrawn, deposited) for account, withdrawn, deposited in rows} == truth.sums
+    over = {account for account, (withdrawn, _) in truth.sums.items() if withdrawn > 1_000_000_000}
+    assert len(over) == 5
+    flagged = "select account_number from marts.account_withdrawals where is_over_threshold"
+    assert {account for (account,) in stack.query(flagged)} == over
+
+
+def test_the_log_names_the_failing_test_its_rows_and_their_table(stack, truth):
+    log = task_log(stack, "test_transformed_data")
+    assert re.search(rf"FAIL {truth.backdated} {BACKDATED}", log)
+    relation = re.search(rf'"warehouse"\."audit"\."({BACKDATED})"', log)
+    held = stack.query(f"select count(*) from audit.{relation[1]}", role="reporter")
+    assert held == [(truth.backdated,)]
+
+
+def test_a_failure_is_announced_once(stack):
+    assert len(stack.alerts) == 1
+    assert "transactions_elt: test_transformed_data failed" in stack.alerts[0]
+
+
+def test_again_adds_nothing_after_the_scheduler_was_killed(stack):
+    before = counts(stack)
+    kill(stack, "airflow-scheduler")
+    assert stack.make("demo").returncode == 0
+    assert counts(stack) == before
+    assert stack.query("select count(*) from raw._loads") == [(1,)]
+
+
+def test_backdated_transactions_can_be_a_warning_after_the_server_was_killed(stack, truth):
+    kill(stack, "postgres")
+    trigger = stack.make("trigger", "BACKDATED=warn")
+    assert trigger.returncode == 0, trigger.stdout
+    assert f"WARN {truth.backdated} {BACKDATED}" in task_log(stack, "test_transformed_data")
+    newest = (
+        "select status from audit.test_results"
+        f" where test_name = '{BACKDATED}' order by executed_at desc limit 1"
+    )
+    assert stack.query(newest) == [("warn",)]
+
+
+def test_a_statement_that_overlaps_adds_what_is_new_after_the_api_server_was_killed(stack, truth):
+    kill(stack, "airflow-api-server")
+    known = (stack.data / "transactions_data.csv").read_text().splitlines(keepends=True)[1:101]
+    new = '777\',29-Jun-19,A NEW ONE,,2019-06-30,"1,234.50 ",,"5,000.00 ",.\n'
+    (stack.data / "transactions_july.csv").write_text("".join([HEADER, *known, new]))
+    trigger = stack.make("trigger", "FILE=transactions_july.csv", "BACKDATED=warn")
+    assert trigger.returncode == 0, trigger.stdout
+    assert counts(stack) == (len(truth.distinct) + 1, len(truth.distinct) + 1)
+    found = stack.query(
+        "select transaction_date::text, value_date::text, withdrawal_amount::text"
+        " from staging.transactions where account_number = '777'"
+    )
+    assert found == [("2019-06-29", "2019-06-30", "1234.50")]
+
+
+def test_bad_input_fails_at_once_and_leaves_nothing_after_the_dag_processor_was_killed(stack):
+    kill(stack, "airflow-dag-processor")
+    before = counts(stack)
+    bad = HEADER + "777',29-Jun-19,too few\n"
+    (stack.data / "transactions_bad.csv").write_text(bad)
+    trigger = stack.make("trigger", "FILE=transactions_bad.csv")
+    assert trigger.returncode == 1
+    states = re.findall(r"[✓✗] (\w+) +(success|failed|upstream_failed) ", trigger.stdout)
+    assert states == [
+        ("parse_and_populate_csv", "failed"),
+        ("transform_data", "upstream_failed"),
+        ("test_transformed_data", "upstream_failed"),
+    ]
+    assert counts(stack) == before
+    rejected = stack.query("select source_file, source_line from raw._rejects")
+    assert rejected == [("transactions_bad.csv", 2)]
+    attempts = (stack.folder / "state" / "logs" / "tasks").glob(
+        "**/task_id=parse_and_populate_csv/attempt=2.log"
+    )
+    assert list(attempts) == []
+
+
+def test_a_file_outside_the_data_folder_cannot_be_asked_for(stack):
+    trigger = stack.make("trigger", "FILE=../../etc/passwd")
+    assert trigger.returncode != 0
+    assert "Airflow says 4" in trigger.stdout
+
+
+def test_reporter_reads_staging_marts_and_audit_and_nothing_else(stack):
+    connection = stack.connect("reporter")
+    connection.autocommit = True
+    cursor = connection.cursor()
+    # The second fence is taken down, so that what is tested is the grants.
+    cursor.execute("set default_transaction_read_only = off")
+    relations = stack.query(
+        "select table_schema, table_name from information_schema.tables"
+        " where table_schema not in ('pg_catalog', 'information_schema')"
+    )
+    assert {schema for schema, _ in relations} == {"raw", "staging", "marts", "audit"}
+    for schema, table in relations:
+        relation = f'"{schema}"."{table}"'
+        if schema == "raw":
+            with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+                cursor.execute(f"select 1 from {relation} limit 1")
+        else:
+            cursor.execute(f"select 1 from {relation} limit 1")
+        for write in (f"delete from {relation}", f"insert into {relation} default values"):
+            with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+                cursor.execute(write)
+    for statement in (
+        "create table public.x (a int)",
+        "create table staging.x (a int)",
+        "create temporary table x (a int)",
+        "create schema x",
+        "create role x",
+        "copy (select 1) to program 'true'",
+        "select pg_read_file('/etc/passwd')",
+        "set role loader",
+    ):
+        with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+            cursor.execute(statement)
+    connection.close()
+    with pytest.raises(psycopg2.OperationalError, match="permission denied for database"):
+        psycopg2.connect(
+            host="127.0.0.1", port=stack.environment["WAREHOUSE_PORT"], dbname="airflow",
+            user="reporter", password=stack.environment["REPORTER_PASSWORD"],
+        )  # fmt: skip
+
+
+def test_nothing_listens_beyond_loopback(stack):
+    supervisord = int((stack.folder / "state" / "supervisord.pid").read_text())
+    family = [psutil.Process(supervisord), *psutil.Process(supervisord).children(recursive=True)]
+    assert len(family) > 4
+    listening = {
+        connection.laddr
+        for process in family
+        for connection in process.net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN
+    }
+    assert {address.ip for address in listening} == {"127.0.0.1"}
+    ports = {int(stack.environment[name]) for name in ("WAREHOUSE_PORT", "AIRFLOW_PORT")}
+    assert {address.port for address in listening} == ports
+
+
+def test_no_secret_is_in_a_log_or_on_a_command_line(stack):
+    values = {
+        name: value
+        for name, value in stack.environment.items()
+        if name.endswith("_PASSWORD") and len(value) > 12
+    }
+    assert len(values) >= 6
+    files = [path for path in (stack.folder / "state" / "logs").glob("**/*") if path.is_file()]
+    assert len(files) > 10
+    texts = {str(path): path.read_text(errors="replace") for path in files}
+    supervisord = int((stack.folder / "state" / "supervisord.pid").read_text())
+    for process in psutil.Process(supervisord).children(recursive=True):
+        texts[f"process {process.pid}"] = " ".join(process.cmdline())
+    found = [
+        (place, name)
+        for place, text in texts.items()
+        for name, value in values.items()
+        if value in text
+    ]
+    assert found == []
+
+
+def test_a_taken_port_is_named(stack):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        settings = stack.environment | {
+            "STATE_DIR": str(stack.folder / "other"), "AIRFLOW_PORT": port,
+        }  # fmt: skip
+        other = type(stack)(stack.folder, settings)
+        demo = other.make("demo")
+    assert demo.returncode != 0
+    assert f"port {port}, meant for Airflow, is not free" in demo.stdout
+    assert "AIRFLOW_PORT" in demo.stdout
+    assert "Traceback" not in demo.stdout
+    shutil.rmtree(stack.folder / "other", ignore_errors=True)
+
+
+def test_down_leaves_no_process_and_up_finds_the_data_again(stack):
+    before = counts(stack)
+    pids = processes(stack)
+    assert stack.make("demo-down").returncode == 0
+    assert not any(psutil.pid_exists(pid) for pid in pids.values())
+    assert not Path(stack.folder, "state", "supervisor.sock").exists()
+    assert stack.make("demo-up").returncode == 0
+    assert counts(stack) == before
