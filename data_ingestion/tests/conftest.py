@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psycopg2
 import pytest
+
 from data_ingestion import cli
 
 HEADER = (
@@ -25,9 +26,7 @@ LOADS = "select status, rows_read, rows_loaded, rows_duplicate, rows_rejected fr
 
 def line(number: int, details: str = "CASH") -> str:
     """A data line that differs from those with other numbers."""
-    return (
-        f"""409000611074',"Jun 29, 17",{details},,"Jun 29, 17",,"1,000.00 ","{number}.00 ",.\n"""
-    )
+    return f"""409000611074',"Jun 29, 17",{details},,"Jun 29, 17",,"1,000.00 ","{number}.00 ",.\n"""
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 import pytest
 from conftest import HEADER
+
 from data_ingestion.contract import CONTRACTS, files_of, name_columns, normalise
 from data_ingestion.errors import InputError, printable
 

@@ -4,13 +4,14 @@ import csv
 import io
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from data_ingestion.contract import Columns
 from data_ingestion.errors import InputError
 from data_ingestion.model import Dialect
 from data_ingestion.records import MAX_REJECT_TEXT, RecordReader
 from data_ingestion.rows import read_lines
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 SIZES = (1, 2, 3, 7, 16, 1 << 20)
 ESCAPES = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}

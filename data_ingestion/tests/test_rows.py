@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import xxhash
+
 from data_ingestion.contract import Columns
 from data_ingestion.model import Dialect
 from data_ingestion.records import Block
@@ -25,7 +26,7 @@ def test_golden_hash():
     """Changing this changes every key in every warehouse."""
     lines = pa.array(["409000611074'\tJun 29, 17\tTRF FROM  X\t\tx", "ü\\t\\\\"], pa.large_string())
     assert hex_array(hash_lines(lines)).to_pylist() == GOLDEN
-    assert GOLDEN == [xxhash.xxh3_128_hexdigest(text.encode()) for text in lines.to_pylist()]
+    assert [xxhash.xxh3_128_hexdigest(text.encode()) for text in lines.to_pylist()] == GOLDEN
     assert all(uuid.UUID(text).hex == text for text in GOLDEN)
 
 

@@ -8,6 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+
 from data_ingestion.errors import InputError
 from data_ingestion.sample import write_sample
 
@@ -46,9 +47,8 @@ def count(path: Path) -> dict:
         "duplicates": len(rows) - len(distinct),
         "backdated": sum(day(row[4]) < day(row[1]) for row in distinct),
         "accounts": {
-            number: {key: str(value) for key, value in account.items()} | {
-                "transactions": account["transactions"]
-            }
+            number: {key: str(value) for key, value in account.items()}
+            | {"transactions": account["transactions"]}
             for number, account in accounts.items()
         },
         "first_date": min(days).date().isoformat(),

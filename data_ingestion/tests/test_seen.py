@@ -5,6 +5,7 @@ from collections import Counter
 import numpy as np
 import psycopg2
 import pytest
+
 from data_ingestion.rows import HASH
 from data_ingestion.seen import SeenRows
 

@@ -20,9 +20,10 @@
 ] -%}
 case
     {%- for shape in shapes %}
-    when {{ text }} like '{{ modules.re.sub('[A-Za-z]', '_', shape) }}'
+    {%- set blank_month = shape | replace('Mon', '___') %}
+    when {{ text }} like '{{ blank_month | replace('D', '_') | replace('Y', '_') }}'
         and translate({{ text }}, '0123456789', '')
-            like '{{ modules.re.sub('[DY]', '', shape).replace('Mon', '___') }}'
+            like '{{ blank_month | replace('D', '') | replace('Y', '') }}'
         and lower(substr({{ text }}, {{ shape.index('Mon') + 1 }}, 3)) in (
             'jan', 'feb', 'mar', 'apr', 'may', 'jun', 'jul', 'aug', 'sep', 'oct', 'nov', 'dec'
         )

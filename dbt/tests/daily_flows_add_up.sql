@@ -4,7 +4,7 @@ with staged as (
 
     select
         account_number,
-        count(*) as transactions,
+        count(*) as transaction_count,
         coalesce(sum(withdrawal_amount), 0) as withdrawals,
         coalesce(sum(deposit_amount), 0) as deposits
     from {{ ref('transactions') }}
@@ -17,7 +17,7 @@ summed as (
 
     select
         account_number,
-        sum(transaction_count) as transactions,
+        sum(transaction_count) as transaction_count,
         sum(withdrawal_amount) as withdrawals,
         sum(deposit_amount) as deposits
     from {{ ref('daily_account_flows') }}
@@ -27,8 +27,8 @@ summed as (
 
 select
     account_number,
-    staged.transactions as staged_transactions,
-    summed.transactions as summed_transactions,
+    staged.transaction_count as staged_transactions,
+    summed.transaction_count as summed_transactions,
     staged.withdrawals as staged_withdrawals,
     summed.withdrawals as summed_withdrawals,
     staged.deposits as staged_deposits,
@@ -36,5 +36,5 @@ select
 from staged
 full join summed using (account_number)
 where
-    (staged.transactions, staged.withdrawals, staged.deposits)
-    is distinct from (summed.transactions, summed.withdrawals, summed.deposits)
+    (staged.transaction_count, staged.withdrawals, staged.deposits)
+    is distinct from (summed.transaction_count, summed.withdrawals, summed.deposits)

@@ -22,8 +22,8 @@ staged_loads as (
 
 select
     _load_id,
-    coalesce(raw_rows, 0) as raw_rows,
-    coalesce(staged_rows, 0) as staged_rows
+    coalesce(raw_loads.raw_rows, 0) as raw_rows,
+    coalesce(staged_loads.staged_rows, 0) as staged_rows
 from raw_loads
 full join staged_loads using (_load_id)
-where raw_rows is distinct from staged_rows
+where raw_loads.raw_rows is distinct from staged_loads.staged_rows

@@ -178,9 +178,7 @@ def _add_load_arguments(load: argparse.ArgumentParser) -> None:
         help="CSV, plain or .gz, .zip with one CSV, .xlsx (its first sheet); globs are expanded",
     )
     load.add_argument("--data-dir", metavar="DIR", help="the data folder (DATA_DIR, ./data)")
-    load.add_argument(
-        "--table", type=_table, default="transactions", help="raw.TABLE (transactions)"
-    )
+    load.add_argument("--table", type=_table, default="transactions", help="in raw (transactions)")
     load.add_argument("--delimiter", type=_character, default=",", metavar="C", help="(,)")
     load.add_argument("--quotechar", type=_character, default='"', metavar="C", help='(")')
     load.add_argument("--encoding", type=_encoding, default="utf-8", help="(utf-8)")

@@ -72,6 +72,10 @@ def name_columns(header: Sequence[str], contract: Contract | None) -> Columns:
     """
     if len(header) > MAX_COLUMNS:
         raise InputError(f"has {len(header):,} columns: {MAX_COLUMNS:,} are the most")
+    if contract and len(header) == 1:
+        other = next((mark for mark in ";\t|," if mark in header[0]), None)
+        if other:
+            raise InputError(f"seems to be separated by {other!r}: load it with --delimiter")
     dropped = contract.dropped if contract else ()
     places: dict[str, int] = {}
     for place, text in enumerate(header):

@@ -61,9 +61,14 @@ def _write_failure(connection: Connection, load: Load) -> int:
 def _with_hint(load: Load, load_id: int) -> str:
     if not load.rejects:
         return load.error
+    return f"{load.error}; nothing was loaded; see them: {_rejects_query(load.table, load_id)}"
+
+
+def _rejects_query(table: str, load_id: int) -> str:
+    """What a person runs to look at a load's rejects."""
     return (
-        f"{load.error}; nothing was loaded; see them: select source_line, reason, line from "
-        f"raw._rejects where table_name = '{load.table}' and load_id = {load_id}"
+        "select source_line, reason, line from raw._rejects"  # noqa: S608 - to be read
+        f" where table_name = '{table}' and load_id = {load_id}"
     )
 
 
@@ -79,13 +84,8 @@ def _log_summary(load: Load, seconds: float) -> None:
         f"{load.rows_read / max(seconds, 0.001):,.0f}",
     )
     if load.rows_rejected:
-        log.warning(
-            "%s rejected: select source_line, reason, line from raw._rejects"
-            " where table_name = '%s' and load_id = %d",
-            f"{load.rows_rejected:,}",
-            load.table,
-            load.load_id,
-        )
+        query = _rejects_query(load.table, load.load_id)
+        log.warning("%s rejected, see them: %s", f"{load.rows_rejected:,}", query)
 
 
 class _FileLoad:

@@ -62,6 +62,8 @@ class RecordReader:
                 continue
             if records.broken:
                 raise InputError(f"line {records.lines[0]}, the header: {records.broken[0]}")
+            if b"\0" in data[: records.consumed]:
+                raise InputError("has a NUL byte in its header: this is not a text file")
             text = io.StringIO(data[records.starts[0] : records.stops[0]].decode(), newline="")
             reader = csv.reader(
                 text, delimiter=self._dialect.delimiter, quotechar=self._dialect.quotechar

@@ -72,9 +72,9 @@ ACCOUNTS = (
 
 
 def write_sample(rows: int, seed: int, out: Path) -> dict:
-    """Writes `rows` data lines (copies included) to `out`, and the truth beside it.
+    """Writes `rows` data lines (copies included) to FILE.csv, the truth to FILE.truth.json.
 
-    The truth goes to `out` with `.truth.json` for its suffix. Both are written under temporary
+    Both are written under temporary
     names and renamed, so that a killed run leaves no half file. Returns the truth: `rows`,
     `distinct_rows`, `duplicates`, `backdated` (distinct rows whose value date is before the
     date), `first_date`, `last_date`, and per account, over distinct rows, `transactions`,
@@ -139,11 +139,9 @@ class _Generator:
 
     def lines(self) -> Iterator[str]:
         """Yields every distinct line, account after account."""
-        self.truth |= {
-            "distinct_rows": self.distinct,
-            "duplicates": self.duplicates,
-            "backdated": self.backdated,
-        }
+        self.truth["distinct_rows"] = self.distinct
+        self.truth["duplicates"] = self.duplicates
+        self.truth["backdated"] = self.backdated
         self.seen_days: set[int] = set()
         accounts = self.truth["accounts"] = {}
         backdate = _exactly(self.backdated, self.distinct, self.random)
@@ -153,15 +151,15 @@ class _Generator:
             count = self.distinct - done if last else self.distinct * account.share // 100
             yield from self._account_lines(account, count, backdate, accounts)
             done += count
-        for name, day in (("first_date", min(self.seen_days)), ("last_date", max(self.seen_days))):
-            self.truth[name] = (FIRST_DAY + timedelta(days=day)).isoformat()
+        self.truth["first_date"] = str(FIRST_DAY + timedelta(days=min(self.seen_days)))
+        self.truth["last_date"] = str(FIRST_DAY + timedelta(days=max(self.seen_days)))
 
     def _account_lines(
         self, account: Account, count: int, backdate: Iterator[bool], accounts: dict
     ) -> Iterator[str]:
-        random, days, number = self.random, self.days, account.number
+        random, days = self.random, self.days
         mean = _mean_amount(account.large, count)
-        withdrawn = deposited = balance = 0
+        withdrawn = deposited = 0
         day, lines_of_day = -1, set()
         cheque = 100_000 + int(random() * 800_000)
         for index in range(count):
@@ -169,40 +167,28 @@ class _Generator:
             if today != day:
                 day, lines_of_day = today, set()
                 self.seen_days.add(day)
-            value_day = self._value_day(day, next(backdate))
-            # Amounts are skewed, as real ones are: many small, few large, 2.5 means on top.
-            amount = 100 + int(mean * 2.5 * random() * random() * 1.6)
+            value_day = days[self._value_day(day, next(backdate))]
+            # Amounts are skewed, as real ones are: many small, few large.
+            amount = 100 + int(mean * 4 * random() * random())
             withdraw = index > 0 and random() < 0.5
-            if account.large and index == count - 1 and withdrawn <= BILLION:
+            if index == 0 and account is ACCOUNTS[0]:
+                amount = 100_000_000  # the first amount of the real export
+            elif account.large and index == count - 1 and withdrawn <= BILLION:
                 withdraw, amount = True, BILLION + amount - withdrawn
             elif not account.large and withdraw:
-                withdraw = amount <= balance and withdrawn + amount < BILLION * 9 // 10
+                covered = amount <= deposited - withdrawn
+                withdraw = covered and withdrawn + amount < BILLION * 9 // 10
             details, cheque_text = self._details(withdraw, index, cheque)
             cheque += cheque_text != ""
-            if index == 0 and number == ACCOUNTS[0].number:
-                amount, value_day = 100_000_000, day  # the export's own first amount
-            while True:
-                after = balance - amount if withdraw else balance + amount
-                text = _money(amount)
-                amounts = f"{text},," if withdraw else f",{text},"
-                line = (
-                    f"{number}',{days[day]},{details},{cheque_text},{days[value_day]},"
-                    f"{amounts}{_money(after)},.\n"
-                )
-                if line not in lines_of_day:
-                    break
+            start = f"{account.number}',{days[day]},{details},{cheque_text},{value_day},"
+            balance = deposited - withdrawn
+            while (line := start + _amounts(withdraw, amount, balance)) in lines_of_day:
                 amount += 1  # two different transactions never make the same line
             lines_of_day.add(line)
-            balance = after
             withdrawn += amount if withdraw else 0
             deposited += 0 if withdraw else amount
             yield line
-        accounts[number] = {
-            "transactions": count,
-            "withdrawals": _decimal(withdrawn),
-            "deposits": _decimal(deposited),
-            "balance": _decimal(balance),
-        }
+        accounts[account.number] = _account_truth(count, withdrawn, deposited)
 
     def _value_day(self, day: int, backdated: bool) -> int:
         """Most value dates are the day itself, some are up to three days after it."""
@@ -239,9 +225,24 @@ def _day_texts() -> dict[int, str]:
 
 def _money(paise: int) -> str:
     """As the export writes it: grouped, a space at the end, quoted where it holds a comma."""
-    whole, cents = divmod(abs(paise), 100)
-    sign = "-" if paise < 0 else ""
+    sign, (whole, cents) = "-" if paise < 0 else "", divmod(abs(paise), 100)
     return f'"{sign}{whole:,}.{cents:02d} "' if whole >= 1000 else f"{sign}{whole}.{cents:02d} "
+
+
+def _amounts(withdraw: bool, amount: int, balance: int) -> str:
+    """The end of a line: withdrawal, deposit, the balance after it, the column `.`."""
+    if withdraw:
+        return f"{_money(amount)},,{_money(balance - amount)},.\n"
+    return f",{_money(amount)},{_money(balance + amount)},.\n"
+
+
+def _account_truth(transactions: int, withdrawn: int, deposited: int) -> dict:
+    return {
+        "transactions": transactions,
+        "withdrawals": _decimal(withdrawn),
+        "deposits": _decimal(deposited),
+        "balance": _decimal(deposited - withdrawn),
+    }
 
 
 def _decimal(paise: int) -> str:

@@ -39,17 +39,16 @@ class Source:
         self._dialect = dialect
         self._encoding = dialect.encoding
         try:
-            self._file = path.open("rb")
             state = path.stat()
+            if stat.S_ISDIR(state.st_mode):
+                raise InputError("is a directory: name the files in it")
+            if not stat.S_ISREG(state.st_mode):  # to open a pipe could wait for ever
+                raise InputError("is not a regular file: write the data to a file first")
+            self._file = path.open("rb")
         except FileNotFoundError:
             raise InputError("no such file: check the name and the folder") from None
-        except IsADirectoryError:
-            raise InputError("is a directory: name the files in it") from None
         except OSError as error:
             raise InputError(f"cannot be read ({error.strerror}): check its rights") from error
-        if not stat.S_ISREG(state.st_mode):
-            self._file.close()
-            raise InputError("is not a regular file: write the data to a file first")
         self._state = (state.st_size, state.st_mtime_ns)
         self.path = path
         self.size = state.st_size

@@ -3,6 +3,7 @@
 Every function works inside the caller's transaction, on the caller's cursor.
 """
 
+import sys
 from collections.abc import Sequence
 from datetime import datetime
 from typing import IO
@@ -65,7 +66,7 @@ def relation(table: str) -> Identifier:
 
 def create_audit_tables(cursor: Cursor) -> None:
     """Makes raw._loads and raw._rejects where they are missing."""
-    cursor.execute("select to_regclass('raw._rejects') is null")
+    cursor.execute("select num_nulls(to_regclass('raw._loads'), to_regclass('raw._rejects')) > 0")
     if cursor.fetchone()[0]:
         lock(cursor, "_loads")
         cursor.execute(AUDIT_TABLES)
@@ -100,15 +101,19 @@ def sizes_loaded(cursor: Cursor, load: Load) -> bool:
 
 
 def known_load(cursor: Cursor, load: Load) -> tuple[int, datetime] | None:
-    """The id and time of the load that brought this very file, its rows being there still."""
+    """The id and time of the load that brought this very file, its rows being there still.
+
+    When none of its loads brought a row (others had brought them all), the last of them.
+    """
     cursor.execute(
-        "select load_id, finished_at, rows_loaded from raw._loads"
+        "select load_id, finished_at, rows_loaded > 0 from raw._loads"
         " where table_name = %s and file_size = %s and file_sha256 = %s"
-        " and status = 'loaded' and duplicates = %s order by load_id",
+        " and status = 'loaded' and duplicates = %s order by rows_loaded > 0 desc, load_id desc"
+        " limit 1",
         (load.table, load.file_size, load.file_sha256, load.duplicates),
     )
-    for load_id, finished_at, rows_loaded in cursor.fetchall():
-        if not rows_loaded or _has_rows(cursor, load.table, load_id):
+    for load_id, finished_at, brought_rows in cursor.fetchall():
+        if not brought_rows or _has_rows(cursor, load.table, load_id):
             return load_id, finished_at
     return None
 
@@ -205,7 +210,13 @@ def constant_values(load: Load) -> str:
 
 def copy(cursor: Cursor, statement: str, lines: IO[bytes]) -> int:
     """Sends lines; returns how many rows the server says it took."""
-    cursor.copy_expert(statement, lines, size=1 << 20)
+    # When the server ends the session in a COPY, psycopg2 not only raises but also prints an error
+    # of its own, with a row of data in it.
+    hook, sys.excepthook = sys.excepthook, lambda *_: None
+    try:
+        cursor.copy_expert(statement, lines, size=1 << 20)
+    finally:
+        sys.excepthook = hook
     return cursor.rowcount
 
 
@@ -214,23 +225,11 @@ def write_audit(cursor: Cursor, load: Load) -> None:
     cursor.execute(
         "insert into raw._loads (table_name, load_id, source_file, file_size, file_sha256,"
         " status, error, rows_read, rows_loaded, rows_duplicate, rows_rejected, started_at,"
-        " finished_at, duplicates)"
-        " values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, clock_timestamp(), %s)",
-        (
-            load.table,
-            load.load_id,
-            load.source_file,
-            load.file_size,
-            load.file_sha256,
-            load.status,
-            load.error,
-            load.rows_read,
-            load.rows_loaded,
-            load.rows_duplicate,
-            load.rows_rejected,
-            load.started_at,
-            load.duplicates,
-        ),
+        " finished_at, duplicates) values (%(table)s, %(load_id)s, %(source_file)s,"
+        " %(file_size)s, %(file_sha256)s, %(status)s, %(error)s, %(rows_read)s, %(rows_loaded)s,"
+        " %(rows_duplicate)s, %(rows_rejected)s, %(started_at)s, clock_timestamp(),"
+        " %(duplicates)s)",
+        vars(load),
     )
     execute_values(
         cursor,

@@ -13,7 +13,7 @@ from typing import TypeVar
 import psycopg2
 import psycopg2.extensions
 
-from data_ingestion.errors import WarehouseError, printable
+from data_ingestion.errors import CommandError, WarehouseError, printable
 
 log = logging.getLogger(__name__)
 Result = TypeVar("Result")
@@ -80,11 +80,17 @@ class Warehouse:
         while True:
             try:
                 connection = self._connect()
-                with connection:
-                    return work(connection)
-            except psycopg2.Error as error:
+                result = work(connection)
+                connection.commit()
+                return result
+            except CommandError:
+                self._roll_back()
+                raise
+            except Exception as error:
                 lost = self._connection is None or bool(self._connection.closed)
                 self.close()
+                if not lost and not isinstance(error, psycopg2.Error):
+                    raise
                 if not _passes(error, lost):
                     raise WarehouseError(_explain(error)) from error
                 if not patience.wait(f"the warehouse is away ({_first_line(error)})"):
@@ -93,9 +99,14 @@ class Warehouse:
                         "it, or set PGHOST and PGPORT to where it is"
                     ) from error
             except BaseException:
-                if self._connection is not None and self._connection.closed:
-                    self.close()
+                self.close()
                 raise
+
+    def _roll_back(self) -> None:
+        try:
+            self._connection.rollback()
+        except psycopg2.Error:  # the connection is gone, and the transaction with it
+            self.close()
 
     def close(self) -> None:
         """Ends the session; what was not committed is gone."""
@@ -113,9 +124,9 @@ class Warehouse:
         return self._connection
 
 
-def _passes(error: psycopg2.Error, lost: bool) -> bool:
+def _passes(error: Exception, lost: bool) -> bool:
     """Whether the same may go well later: the server was away, not: the server said no."""
-    code = error.pgcode or ""
+    code = getattr(error, "pgcode", None) or ""
     if code:
         return code in PASSING or code.startswith("08")
     text = str(error)
@@ -136,7 +147,9 @@ def _explain(error: psycopg2.Error) -> str:
     return f"the warehouse refused {who} ({text}): check PGHOST, PGPORT, PGUSER and PGDATABASE"
 
 
-def _first_line(error: psycopg2.Error) -> str:
+def _first_line(error: Exception) -> str:
+    if not isinstance(error, psycopg2.Error):  # what psycopg2 makes of a COPY that was cut off
+        return "the connection was lost"
     text = (error.diag.message_primary or str(error)).strip()
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     # Of several addresses tried (::1, 127.0.0.1) the last one's line tells the most.

@@ -29,8 +29,7 @@ final as (
         totals.withdrawal_amount::numeric(38, 2) as withdrawal_amount,
         totals.deposit_amount::numeric(38, 2) as deposit_amount,
         days.closing_balance as balance_amount,
-        totals.withdrawal_amount
-            > {{ var('large_withdrawal_threshold') }} as is_over_threshold,
+        totals.withdrawal_amount > {{ var('large_withdrawal_threshold') }} as is_over_threshold,
 
         -- counts and dates
         totals.transaction_count::bigint as transaction_count,

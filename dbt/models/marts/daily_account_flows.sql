@@ -13,7 +13,7 @@ touched_days as (
         account_number,
         transaction_date
     from transactions
-    where _staged_at > (select coalesce(max(_staged_at), '-infinity') from {{ this }})
+    where _staged_at > coalesce((select max(seen._staged_at) from {{ this }} as seen), '-infinity')
 
 ),
 
@@ -42,8 +42,9 @@ final as (
         -- amounts
         coalesce(sum(withdrawal_amount), 0)::numeric(38, 2) as withdrawal_amount,
         coalesce(sum(deposit_amount), 0)::numeric(38, 2) as deposit_amount,
-        (array_agg(balance_amount order by _load_id desc, _source_line desc))[1]::numeric(18, 2)
-            as closing_balance,
+        (
+            array_agg(balance_amount order by _load_id desc, _source_line desc)
+        )[1]::numeric(18, 2) as closing_balance,
 
         -- counts
         count(*) as transaction_count,

@@ -1,3 +1,8 @@
+{# Mostly the two dates are the same text, and one of them is parsed. #}
+{% set value_date -%}
+case when value_date_text = transaction_date_text then transaction_date else other_date end
+{%- endset -%}
+
 with source as (
 
     select * from {{ source('raw', 'transactions') }}
@@ -10,32 +15,15 @@ with source as (
 trimmed as (
 
     select
-        -- text
-        trim(account_no, ' ''') as account_number,
-        trim(transaction_details) as transaction_details,
-        trim(chq_no) as cheque_number,
-
-        -- dates
-        trim(date) as date_text,
+        *,
+        trim(date) as transaction_date_text,
         trim(value_date) as value_date_text,
-        -- Mostly the two are the same, and one of them is parsed.
         nullif(trim(value_date), trim(date)) as other_date_text,
-
-        -- amounts
-        trim(withdrawal_amt) as withdrawal_text,
-        trim(deposit_amt) as deposit_text,
-        trim(balance_amt) as balance_text,
-
-        -- where it came from
-        _row_hash,
-        _load_id,
-        _source_file,
-        _source_line,
-        _loaded_at
-
+        trim(withdrawal_amt) as withdrawal_amount_text,
+        trim(deposit_amt) as deposit_amount_text,
+        trim(balance_amt) as balance_amount_text
     from source
-    -- A fence: without it the planner would compute each expression at each of its uses.
-    offset 0
+    offset 0 -- a fence: else the planner computes each expression again at each of its uses
 
 ),
 
@@ -43,25 +31,13 @@ parsed as (
 
     select
         *,
-        {{ parse_date('date_text') }} as transaction_date,
+        {{ parse_date('transaction_date_text') }} as transaction_date,
         {{ parse_date('other_date_text') }} as other_date,
-        {{ parse_amount('withdrawal_text') }} as withdrawal_amount,
-        {{ parse_amount('deposit_text') }} as deposit_amount,
-        {{ parse_amount('balance_text') }} as balance_amount
-
+        {{ parse_amount('withdrawal_amount_text') }} as withdrawal_amount,
+        {{ parse_amount('deposit_amount_text') }} as deposit_amount,
+        {{ parse_amount('balance_amount_text') }} as balance_amount
     from trimmed
-    offset 0 -- as above
-
-),
-
-dated as (
-
-    select
-        *,
-        case when value_date_text = date_text then transaction_date else other_date end
-            as value_date
-
-    from parsed
+    offset 0
 
 ),
 
@@ -70,26 +46,26 @@ renamed as (
     select
         -- ids
         _row_hash as transaction_id,
-        nullif(account_number, '') as account_number,
+        nullif(trim(account_no, ' '''), '') as account_number,
 
         -- dates and text
         transaction_date,
-        nullif(transaction_details, '') as transaction_details,
-        nullif(cheque_number, '') as cheque_number,
-        value_date,
+        nullif(trim(transaction_details), '') as transaction_details,
+        nullif(trim(chq_no), '') as cheque_number,
+        {{ value_date }} as value_date,
 
         -- amounts
         withdrawal_amount,
         deposit_amount,
         balance_amount,
 
-        -- where it came from
+        -- what was not understood, and where the row came from
         {{ unparsed_values({
-            'transaction_date': 'date_text',
-            'value_date': 'value_date_text',
-            'withdrawal_amount': 'withdrawal_text',
-            'deposit_amount': 'deposit_text',
-            'balance_amount': 'balance_text',
+            'transaction_date': 'transaction_date',
+            'value_date': value_date,
+            'withdrawal_amount': 'withdrawal_amount',
+            'deposit_amount': 'deposit_amount',
+            'balance_amount': 'balance_amount',
         }) }} as _unparsed,
         _load_id,
         _source_file,
@@ -97,7 +73,7 @@ renamed as (
         _loaded_at,
         now() as _staged_at
 
-    from dated
+    from parsed
 
 )
 

@@ -1,0 +1,126 @@
+"""A warehouse of its own for every test, and dbt as a person would run it."""
+
+import os
+import uuid
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import psycopg2
+import psycopg2.extras
+import pytest
+from dbt.cli.main import dbtRunner, dbtRunnerResult
+
+PROJECT = Path(__file__).parents[1]
+
+# What init_db.sql grants on the database itself, which a copy does not inherit.
+GRANTS = """
+revoke all on database {0} from public;
+grant connect on database {0} to loader, transformer, reporter;
+grant temporary on database {0} to loader, transformer;
+"""
+
+# The loader's tables, as it creates them: the tests here must not need the loader.
+RAW_TABLES = """
+create table raw.transactions (
+    account_no text not null, date text not null, transaction_details text not null,
+    chq_no text not null, value_date text not null, withdrawal_amt text not null,
+    deposit_amt text not null, balance_amt text not null,
+    _row_hash uuid not null, _load_id bigint not null, _source_file text not null,
+    _source_line bigint not null, _loaded_at timestamptz not null
+);
+create unique index transactions__row_hash_key on raw.transactions (_row_hash);
+create index on raw.transactions using brin (_load_id);
+create table raw._loads (
+    table_name text, load_id bigint, source_file text, file_size bigint, file_sha256 text,
+    status text, error text, rows_read bigint, rows_loaded bigint, rows_duplicate bigint,
+    rows_rejected bigint, started_at timestamptz, finished_at timestamptz,
+    primary key (table_name, load_id)
+);
+"""
+VALUES = ("account_no", "date", "value_date", "withdrawal_amt", "deposit_amt", "balance_amt")
+
+
+class Warehouse:
+    """A copy of the database that init_db.sql made, and the three roles in it."""
+
+    def __init__(self, name: str, target_path: Path) -> None:
+        self.name = name
+        self.target_path = target_path
+
+    def query(self, role: str, sql: str, parameters: Sequence[object] | None = None) -> list[tuple]:
+        """Run `sql` as `role` and return its rows, if it has any."""
+        password = os.environ[f"{role.upper()}_PASSWORD"]
+        with (
+            psycopg2.connect(dbname=self.name, user=role, password=password) as connection,
+            connection.cursor() as cursor,
+        ):
+            cursor.execute(sql, parameters)
+            return cursor.fetchall() if cursor.description else []
+
+    def load(self, rows: Sequence[dict[str, str]], load_id: int) -> None:
+        """Write rows (a column that is missing is empty) to raw as one load, as the loader does."""
+        records = []
+        for line, row in enumerate(rows, start=2):
+            values = [row.get(column, "") for column in VALUES]
+            key = uuid.uuid5(uuid.NAMESPACE_OID, repr(values) + row.get("details", ""))
+            records.append((*values, row.get("details", ""), str(key), load_id, line))
+        password = os.environ["LOADER_PASSWORD"]
+        with (
+            psycopg2.connect(dbname=self.name, user="loader", password=password) as connection,
+            connection.cursor() as cursor,
+        ):
+            psycopg2.extras.execute_values(
+                cursor,
+                f"insert into raw.transactions ({', '.join(VALUES)}, transaction_details,"
+                " _row_hash, _load_id, _source_line, chq_no, _source_file, _loaded_at) values %s",
+                records,
+                template="(" + ", ".join(["%s"] * len(records[0])) + ", '', 'file.csv', now())",
+            )
+            cursor.execute(
+                "insert into raw._loads (table_name, load_id, status, started_at, finished_at)"
+                " values ('transactions', %s, 'loaded', now(), now())",
+                [load_id],
+            )
+
+    def dbt(self, *arguments: str) -> dbtRunnerResult:
+        """Run dbt as transformer; the result's `.success` is an exit status of 0."""
+        environment = {
+            "PGDATABASE": self.name,
+            "PGUSER": "transformer",
+            "PGPASSWORD": os.environ["TRANSFORMER_PASSWORD"],
+            "ELT_ENV": "test",
+            "DBT_TARGET_PATH": str(self.target_path),
+            "DBT_LOG_PATH": str(self.target_path),
+        }
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in environment.items():
+                patch.setenv(name, value)
+            folders = ("--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT))
+            return dbtRunner().invoke([*arguments, *folders])
+
+
+@pytest.fixture(scope="session")
+def target_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Shared by all tests of a process, so that dbt parses the project once."""
+    return tmp_path_factory.mktemp("dbt_target")
+
+
+@pytest.fixture
+def warehouse(target_path: Path) -> Iterator[Warehouse]:
+    """An empty warehouse with the loader's tables, dropped afterwards."""
+    if "PGHOST" not in os.environ:
+        pytest.fail("this test needs a Postgres: run it through `make test`", pytrace=False)
+    name = f"dbt_{uuid.uuid4().hex[:12]}"
+    admin = psycopg2.connect(dbname="postgres")  # a template must have no other connection
+    admin.autocommit = True
+    try:
+        with admin.cursor() as cursor:
+            cursor.execute(f"create database {name} template {os.environ['PGDATABASE']}")
+            cursor.execute(GRANTS.format(name))
+        new = Warehouse(name, target_path)
+        new.query("loader", RAW_TABLES)
+        yield new
+    finally:
+        with admin.cursor() as cursor:
+            cursor.execute(f"drop database if exists {name} with (force)")
+        admin.close()
