@@ -89,14 +89,14 @@ lint: install-. ## Check style, types of mistakes, and the SQL
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/yamllint --strict .
-	.venv/bin/shellcheck .ci/run
-	.venv/bin/sqlfluff lint --config dbt/.sqlfluff dbt
+	.venv/bin/shellcheck .ci/run tests/docker/engine tests/docker/images/postgres-entrypoint
+	cd dbt && ../.venv/bin/sqlfluff lint models tests
 	@for project in $(PROJECTS); do $(UV) lock --check --quiet --project $$project || exit; done
 
 format: install-. ## Bring the code into the project's style
 	.venv/bin/ruff check --fix
 	.venv/bin/ruff format
-	.venv/bin/sqlfluff fix --config dbt/.sqlfluff dbt
+	cd dbt && ../.venv/bin/sqlfluff fix models tests
 
 # Two lanes for two cores: the end-to-end run mostly waits. Each brings its own Postgres.
 test: install install-. ## Run all tests
@@ -114,7 +114,7 @@ test-data-ingestion: install-data_ingestion
 	cd data_ingestion && .venv/bin/pytest --numprocesses=2
 
 test-dbt: install-dbt
-	cd dbt && .venv/bin/pytest
+	cd dbt && .venv/bin/pytest --numprocesses=2
 
 test-airflow: install-airflow
 	cd airflow && .venv/bin/pytest

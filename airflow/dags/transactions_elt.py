@@ -99,7 +99,7 @@ with DAG(
         "test_transformed_data",
         component="dbt",
         command=[
-            *("dbt", "test", "--exclude", "test_type:unit"),
+            *("dbt", "test", "--exclude-resource-type", "unit_test"),
             # Only when it differs from dbt's default: another set of vars costs a full parse.
             "{{ '--vars=backdated_transactions_severity: warn' "
             "if params.backdated_transactions == 'warn' else '' }}",
