@@ -7,6 +7,8 @@ UV := .tools/uv-$(UV_VERSION)/bin/uv
 # The environments of this project are its own, whatever the shell has activated.
 unexport VIRTUAL_ENV
 unexport PYTHONPATH
+# Bytecode is worth keeping: without it every start of Airflow or dbt takes seconds longer.
+unexport PYTHONDONTWRITEBYTECODE
 
 PROJECTS := . local data_ingestion dbt airflow
 RUNNING := local data_ingestion dbt airflow
@@ -24,11 +26,19 @@ help: ## Print this list
 ##@ The demo, without Docker
 
 .PHONY: demo demo-up demo-down demo-reset demo-status trigger logs
-demo: install ## Start the stack, run the DAG on the sample, show what came of it
+# Airflow starts while the environments of its tasks are still being made.
+demo: install-local install-airflow ## Start the stack, run the DAG on the sample, show what came of it
+	@$(MAKE) --no-print-directory --jobs=2 start install-tasks
 	@$(ELT) demo
 
-demo-up: install ## Start the stack, and no more
+demo-up: install-local install-airflow ## Start the stack, and no more
+	@$(MAKE) --no-print-directory --jobs=2 start install-tasks
+	@$(ELT) status
+
+.PHONY: start install-tasks
+start:
 	@$(ELT) up
+install-tasks: install-data_ingestion install-dbt
 
 demo-down: install-local ## Stop it; data stays
 	@$(ELT) down
@@ -75,7 +85,11 @@ install: $(RUNNING:%=install-%)
 .PHONY: $(PROJECTS:%=install-%)
 $(PROJECTS:%=install-%): install-%: %/.venv/installed | env
 
+# Compiled at once where most of it is imported at every start; elsewhere Python does it by and by.
+local/.venv/installed airflow/.venv/installed dbt/.venv/installed: export UV_COMPILE_BYTECODE = 1
+
 %/.venv/installed: %/pyproject.toml %/uv.lock | $(UV)
+	@echo "installing $(if $(filter .,$*),the tools,$*) …"
 	@$(UV) sync --quiet --frozen --project $*
 	@touch $@
 

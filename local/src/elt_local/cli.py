@@ -19,7 +19,6 @@ from elt_local.stack import Stack
 def up(settings: Settings, _: argparse.Namespace) -> int:
     """start the stack and wait until it is healthy"""
     demo.start(settings)
-    print(demo.addresses(settings))
     return 0
 
 

@@ -178,11 +178,12 @@ def addresses(settings: Settings) -> str:
 
 
 def start(settings: Settings) -> None:
-    """Bring the stack up, saying so."""
-    began = time.monotonic()
+    """Bring the stack up, saying so where it is not."""
+    api, stack, began = airflow(settings), Stack(settings), time.monotonic()
+    if stack.running() and api.healthy():
+        return
     print("starting Postgres and Airflow …", flush=True)
-    api = airflow(settings)
-    Stack(settings).up(wait_for_api=lambda: api.wait_for(api.answers))
+    stack.up(wait_for_api=lambda: api.wait_for(api.answers))
     api.wait_for(lambda: api.healthy() and api.has_dag(DAG))
     print(f"ready after {time.monotonic() - began:.0f} s", flush=True)
 
