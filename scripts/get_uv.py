@@ -47,8 +47,8 @@ def main() -> None:
     """Install, unless that version is there."""
     version, target = sys.argv[1], Path(sys.argv[2])
     with tempfile.TemporaryDirectory() as folder:
-        install = [*pip_command(Path(folder)), "install", "--quiet", "--no-deps", "--upgrade"]
-        install += ["--disable-pip-version-check", "--root-user-action=ignore"]
+        install = [*pip_command(Path(folder)), "install", "--quiet", "--no-deps", "--no-compile"]
+        install += ["--upgrade", "--disable-pip-version-check", "--root-user-action=ignore"]
         done = subprocess.run([*install, "--target", str(target), f"uv=={version}"])
     if done.returncode != 0:
         sys.exit(f"get_uv: could not install uv {version}; is the package index reachable?")
