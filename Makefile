@@ -26,27 +26,27 @@ help: ## Print this list
 ##@ The demo, without Docker
 
 .PHONY: demo demo-up demo-down demo-reset demo-status trigger logs
-# Airflow starts while the environments of its tasks are still being made.
+# What the first run would wait for is done while Airflow starts.
 demo: install-local install-airflow ## Start the stack, run the DAG on the sample, show what came of it
-	@$(MAKE) --no-print-directory --jobs=2 start install-tasks
+	@$(MAKE) --no-print-directory --jobs=2 start warm
 	@$(ELT) demo
 
 demo-up: install-local install-airflow ## Start the stack, and no more
-	@$(MAKE) --no-print-directory --jobs=2 start install-tasks
+	@$(MAKE) --no-print-directory --jobs=2 start warm
 	@$(ELT) status
 
-.PHONY: start install-tasks
+.PHONY: start warm
 start:
 	@$(ELT) up
-install-tasks: data_ingestion/.venv/warm dbt/.venv/warm
+warm: airflow/.venv/warm data_ingestion/.venv/warm dbt/.venv/warm
 
-# What the first run would wait for: bytecode of what a load imports, dbt's parsed project.
-data_ingestion/.venv/warm: data_ingestion/.venv/installed
-	@data_ingestion/.venv/bin/python -c 'import data_ingestion.write'
+# Bytecode of all Airflow, and of what a load imports; dbt's parsed project.
+%/.venv/warm: %/.venv/installed
+	@$(WARM_UP)
 	@touch $@
-dbt/.venv/warm: dbt/.venv/installed install-local
-	@$(ELT) dbt -- parse --quiet
-	@touch $@
+airflow/.venv/warm: WARM_UP = $(@D)/bin/python -m compileall -qq airflow/.venv/lib || true
+data_ingestion/.venv/warm: WARM_UP = $(@D)/bin/python -c 'import data_ingestion.write'
+dbt/.venv/warm: WARM_UP = $(ELT) dbt -- parse --quiet
 
 demo-down: install-local ## Stop it; data stays
 	@$(ELT) down
@@ -92,9 +92,6 @@ install: $(RUNNING:%=install-%)
 
 .PHONY: $(PROJECTS:%=install-%)
 $(PROJECTS:%=install-%): install-%: %/.venv/installed | env
-
-# Compiled at once where most of it is imported; elsewhere Python does it by and by.
-local/.venv/installed airflow/.venv/installed: export UV_COMPILE_BYTECODE = 1
 
 %/.venv/installed: %/pyproject.toml %/uv.lock | $(UV)
 	@echo "installing $(if $(filter .,$*),the tools,$*) …"

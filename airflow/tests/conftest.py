@@ -16,7 +16,7 @@ for name in list(os.environ):
         del os.environ[name]
 os.environ |= {
     "AIRFLOW_HOME": HOME,
-    "AIRFLOW_CONFIG": str(AIRFLOW / "airflow.cfg"),
+    "AIRFLOW_CONFIG": str(AIRFLOW / "config" / "airflow.cfg"),
     "AIRFLOW__CORE__DAGS_FOLDER": str(AIRFLOW / "dags"),
     "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{HOME}/airflow.db",
     "AIRFLOW__API_AUTH__JWT_SECRET": "only a test's " + "x" * 64,
