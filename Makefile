@@ -38,13 +38,12 @@ demo-up: install-local install-airflow ## Start the stack, and no more
 .PHONY: start warm
 start:
 	@$(ELT) up
-warm: airflow/.venv/warm data_ingestion/.venv/warm dbt/.venv/warm
+warm: data_ingestion/.venv/warm dbt/.venv/warm
 
-# Bytecode of all Airflow, and of what a load imports; dbt's parsed project.
+# Bytecode of what a load imports; dbt's parsed project.
 %/.venv/warm: %/.venv/installed
 	@$(WARM_UP)
 	@touch $@
-airflow/.venv/warm: WARM_UP = $(@D)/bin/python -m compileall -qq airflow/.venv/lib || true
 data_ingestion/.venv/warm: WARM_UP = $(@D)/bin/python -c 'import data_ingestion.write'
 dbt/.venv/warm: WARM_UP = $(ELT) dbt -- parse --quiet
 
