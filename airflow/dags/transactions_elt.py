@@ -83,6 +83,7 @@ with DAG(
         component="data_ingestion",
         command=["data-ingestion", "load", "{{ params.file or '' }}"],
         connection="warehouse_loader",
+        reads_files=True,
         hopeless=(1, 2),  # a bug, bad input; 3 is a warehouse that is away
         outlets=[Asset("raw.transactions")],
     )

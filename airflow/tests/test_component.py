@@ -102,11 +102,15 @@ def test_a_hopeless_failure_is_not_retried_and_others_may_be():
 
 def test_an_unknown_runtime_is_named(monkeypatch):
     monkeypatch.setenv("ELT_RUNTIME", "mainframe")
-    with pytest.raises(ValueError, match="'mainframe'; it can be: process"):
+    with pytest.raises(ValueError, match="'mainframe'; it can be: docker, process"):
         run(["program"])
 
 
-def test_failures_are_announced_only_where_an_address_is_configured(monkeypatch):
-    assert failure_notifiers() == []
-    monkeypatch.setenv("AIRFLOW_CONN_APPRISE_DEFAULT", "{}")
-    assert [notifier.apprise_conn_id for notifier in failure_notifiers()] == ["apprise_default"]
+@pytest.mark.parametrize(
+    ("address", "told"), [("none", []), ("json://127.0.0.1:9", ["apprise_default"])]
+)
+def test_failures_are_announced_only_where_an_address_is_configured(monkeypatch, address, told):
+    config = [{"path": address, "tag": "alerts"}]
+    connection = {"conn_type": "apprise", "extra": {"config": config}}
+    monkeypatch.setenv("AIRFLOW_CONN_APPRISE_DEFAULT", json.dumps(connection))
+    assert [notifier.apprise_conn_id for notifier in failure_notifiers()] == told

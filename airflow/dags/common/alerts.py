@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 
 from airflow.providers.apprise.notifications.apprise import AppriseNotifier
@@ -11,8 +12,10 @@ CONNECTION = "apprise_default"
 
 
 def failure_notifiers() -> list[AppriseNotifier]:
-    """Notifiers for a task's `on_failure_callback`; none where no address is configured."""
-    if f"AIRFLOW_CONN_{CONNECTION.upper()}" not in os.environ:
+    """Notifiers for a task's `on_failure_callback`; none where ALERT_URL is `none`."""
+    connection = json.loads(os.environ.get(f"AIRFLOW_CONN_{CONNECTION.upper()}", "{}"))
+    addresses = [each["path"] for each in connection.get("extra", {}).get("config", [])]
+    if not addresses or addresses == ["none"]:
         return []
     return [
         AppriseNotifier(

@@ -9,13 +9,16 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar
 
+from airflow.providers.docker.operators.docker import DockerOperator
 from airflow.providers.standard.operators.bash import BashOperator
 from airflow.sdk import BaseHook, BaseOperator, Context
-from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+from docker.types import Mount
 
 # All that a component sees of Airflow's environment, which is full of Airflow's own secrets.
 PASSED_ON = re.compile(r"DATA_DIR|DBT_\w+|ELT_ENV|HOME|LANG|TMPDIR|TZ")
@@ -27,6 +30,7 @@ def component_task(
     component: str,
     command: Sequence[str],
     connection: str,
+    reads_files: bool = False,
     hopeless: Collection[int] = (),
     **options,
 ) -> BaseOperator:
@@ -38,6 +42,7 @@ def component_task(
         command: program and arguments, each a template; those that render to nothing are left
             out. They never meet a shell unquoted, so a value from the trigger form stays a value.
         connection: the Airflow connection whose parts the command gets as PGHOST, PGUSER, …
+        reads_files: whether it sees the data folder.
         hopeless: exit codes that say the same will happen again, so that no retry follows.
         **options: anything an operator takes (retries, outlets, …).
 
@@ -52,7 +57,8 @@ def component_task(
         component=component,
         command=command,
         connection=connection,
-        hopeless=hopeless,
+        reads_files=reads_files,
+        skip_on_exit_code=hopeless,
         **options,
     )
 
@@ -69,10 +75,24 @@ def libpq_environment(connection_id: str) -> dict[str, str]:
     }
 
 
+@contextmanager
+def no_retry_when_hopeless() -> Iterator[None]:
+    """Both operators have a word for exit codes that end in a skip; here they end the task.
+
+    Raises:
+        AirflowFailException: in place of the skip; there will be no retry.
+    """
+    try:
+        yield
+    except AirflowSkipException as skip:
+        raise AirflowFailException("the last lines above say why; no retry") from skip
+
+
 class ProcessTask(BashOperator):
     """Runs the command as a process beside Airflow, in the component's own environment.
 
-    The component is at $ELT_HOME/<component>, its environment in `.venv` there.
+    The component is at $ELT_HOME/<component>, its environment in `.venv` there. It sees what the
+    user who runs Airflow sees, so that `reads_files` changes nothing.
     """
 
     template_fields = ("command",)
@@ -84,15 +104,13 @@ class ProcessTask(BashOperator):
         component: str,
         command: Sequence[str],
         connection: str,
-        hopeless: Collection[int],
+        reads_files: bool,  # noqa: ARG002
         **options,
     ) -> None:
         home = Path(os.environ.get("ELT_HOME", Path(__file__).parents[3]), component)
         super().__init__(bash_command="", cwd=str(home), do_xcom_push=False, **options)
-        self.component = component
         self.command = command
         self.connection = connection
-        self.hopeless = hopeless
 
     def get_env(self, context: Context) -> dict[str, str]:
         """The environment of the command: credentials come in here, not before the task runs."""
@@ -102,21 +120,56 @@ class ProcessTask(BashOperator):
         return super().get_env(context)
 
     def execute(self, context: Context) -> None:
-        """Run the command.
-
-        Raises:
-            AirflowFailException: its exit code is a hopeless one; there will be no retry.
-            AirflowException: it failed in a way that may heal.
-        """
+        """Run the command; see `no_retry_when_hopeless` for what a failure becomes."""
         self.bash_command = "exec " + shlex.join(part for part in self.command if part)
-        try:
+        with no_retry_when_hopeless():
             super().execute(context)
-        except AirflowException as failure:
-            process = self.subprocess_hook.sub_process
-            if process is None or process.returncode not in self.hopeless:
-                raise
-            raise AirflowFailException("the last lines above say why; no retry") from failure
+
+
+class ContainerTask(DockerOperator):
+    """Runs the command in a container of the component's image, on the stack's network.
+
+    The first part of the command is the image's entry point. docker-proxy lets pass just what is
+    asked for here: an option more, and its configuration has to say so too.
+    """
+
+    template_fields = ("command",)
+    template_fields_renderers: ClassVar = {"command": "json"}
+
+    def __init__(
+        self,
+        *,
+        component: str,
+        command: Sequence[str],
+        connection: str,
+        reads_files: bool,
+        **options,
+    ) -> None:
+        data = Mount("/data", os.environ["DATA_FOLDER"], type="bind", read_only=True)
+        super().__init__(
+            image=os.environ[f"{component.upper()}_IMAGE"],
+            command=command,
+            mounts=[data] if reads_files else [],
+            network_mode=os.environ["TASK_NETWORK"],
+            mem_limit=os.environ["TASK_MEMORY"],
+            mount_tmp_dir=False,
+            auto_remove="force",
+            do_xcom_push=False,
+            **options,
+        )
+        self.connection = connection
+
+    def execute(self, context: Context) -> None:
+        """Run the container; see `no_retry_when_hopeless` for what a failure becomes."""
+        self.command = [part for part in self.command[1:] if part]
+        self.environment = {"ELT_ENV": os.environ["ELT_ENV"]}
+        self._private_environment = libpq_environment(self.connection)
+        with no_retry_when_hopeless():
+            super().execute(context)
 
 
 # A runtime is added here: a class that takes the same arguments.
-RUNTIMES: dict[str, Callable[..., BaseOperator]] = {"process": ProcessTask}
+RUNTIMES: dict[str, Callable[..., BaseOperator]] = {
+    "process": ProcessTask,
+    "docker": ContainerTask,
+}

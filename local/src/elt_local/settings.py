@@ -145,10 +145,9 @@ class Settings:
         environment |= {name: self[name] for name in self.values if name.startswith("AIRFLOW__")}
         for role in ("loader", "transformer"):
             environment[f"AIRFLOW_CONN_WAREHOUSE_{role.upper()}"] = self._connection(role)
-        if self["ALERT_URL"] != "none":
-            config = [{"path": self["ALERT_URL"], "tag": "alerts"}]
-            alert = {"conn_type": "apprise", "extra": {"config": config}}
-            environment["AIRFLOW_CONN_APPRISE_DEFAULT"] = json.dumps(alert)
+        config = [{"path": self["ALERT_URL"], "tag": "alerts"}]
+        alert = {"conn_type": "apprise", "extra": {"config": config}}
+        environment["AIRFLOW_CONN_APPRISE_DEFAULT"] = json.dumps(alert)
         return environment
 
     def _connection(self, role: str) -> str:

@@ -1,0 +1,37 @@
+-- The databases in which Airflow and Superset keep their own things. Safe to run again.
+--
+--   psql --file metadata_init.sql      (as a superuser; not in the warehouse)
+--
+-- Each has a role that owns it and reaches no other. The passwords come from the environment:
+-- AIRFLOW_DB_PASSWORD, SUPERSET_DB_PASSWORD.
+
+\set ON_ERROR_STOP on
+\set QUIET on
+
+\getenv airflow_password AIRFLOW_DB_PASSWORD
+\getenv superset_password SUPERSET_DB_PASSWORD
+\if :{?airflow_password} \else
+  do $$ begin raise exception 'AIRFLOW_DB_PASSWORD is not set: run "make env"'; end $$;
+\endif
+\if :{?superset_password} \else
+  do $$ begin raise exception 'SUPERSET_DB_PASSWORD is not set: run "make env"'; end $$;
+\endif
+
+select format('create role %I', name)
+from unnest(array['airflow', 'superset']) as name
+where not exists (select from pg_roles where rolname = name)
+\gexec
+
+-- The statements below carry passwords: none of them may reach the server's log.
+set log_statement = 'none';
+set log_min_duration_statement = -1;
+set log_min_error_statement = 'panic';
+alter role airflow with login password :'airflow_password';
+alter role superset with login password :'superset_password';
+
+select format('create database %I owner %I', name, name)
+from unnest(array['airflow', 'superset']) as name
+where not exists (select from pg_database where datname = name)
+\gexec
+
+revoke all on database airflow, superset from public;
