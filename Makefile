@@ -10,7 +10,7 @@ unexport PYTHONPATH
 # Bytecode is worth keeping: without it every start of Airflow or dbt takes seconds longer.
 unexport PYTHONDONTWRITEBYTECODE
 
-PROJECTS := . local data_ingestion dbt airflow
+PROJECTS := . local data_ingestion dbt airflow superset
 RUNNING := local data_ingestion dbt airflow
 ELT := local/.venv/bin/elt-local
 
@@ -25,7 +25,7 @@ help: ## Print this list
 
 ##@ The demo, without Docker
 
-.PHONY: demo demo-up demo-down demo-reset demo-status trigger logs
+.PHONY: demo demo-up demo-down demo-reset demo-status
 # What the first run would wait for is done while Airflow starts.
 demo: install-local install-airflow ## Start the stack, run the DAG on the sample, show what came of it
 	@$(MAKE) --no-print-directory --jobs=2 start warm
@@ -56,12 +56,51 @@ demo-reset: install-local ## Stop it and forget all its data
 demo-status: install-local ## Show its processes, addresses and logins
 	@$(ELT) status
 
+##@ The stack in Docker
+
+# Absolute, because the engine mounts it into the containers of tasks. Compose reads the rest of .env.
+export DATA_FOLDER = $(abspath $(or $(DATA_DIR),$(shell sed -n 's/^DATA_DIR=//p' .env 2>/dev/null)))
+# `make up DEV=1` takes DAGs and configuration from this folder instead of the image.
+COMPOSE := docker compose $(if $(DEV),--file docker-compose.yaml --file docker-compose.dev.yaml)
+IMAGES := elt/airflow elt/superset elt/data-ingestion elt/dbt
+
+.PHONY: up down clean ps build build-all-images populate-db
+up: install-local ## Start the whole stack, building what is missing, and wait until it is healthy
+	@$(ELT) docker-check
+	@docker image inspect $(IMAGES:%=%:$(or $(IMAGE_TAG),latest)) >/dev/null 2>&1 || $(MAKE) --no-print-directory build
+	@$(COMPOSE) up --detach --wait
+	@$(ELT) addresses
+
+down: ## Stop it; data stays
+	@$(COMPOSE) --profile tasks down --remove-orphans
+
+clean: ## Stop it and remove its data, after asking (FORCE=1: without)
+	@[ -n "$(FORCE)" ] || { printf 'This removes the warehouse and all history. Type yes: '; \
+	    read answer && [ "$$answer" = yes ]; } || { echo 'nothing was removed'; exit 1; }
+	@$(COMPOSE) --profile tasks down --remove-orphans --volumes
+
+ps: ## Show its containers
+	@$(COMPOSE) ps --all
+
+build: env ## Build all images
+	@$(COMPOSE) --profile tasks build
+
+build-all-images: build
+
+populate-db: install-local ## Load the data folder in the loader's container, without Airflow
+	@$(ELT) docker-check
+	@$(COMPOSE) run --rm data-ingestion load
+
+##@ Either of them
+
+.PHONY: trigger logs
 trigger: install-local ## Run the DAG and watch it (FILE=name, FULL_REFRESH=1, BACKDATED=warn)
 	@$(ELT) trigger $(if $(FILE),--file "$$FILE") $(if $(FULL_REFRESH),--full-refresh) \
 	    $(if $(BACKDATED),--backdated-transactions "$$BACKDATED")
 
-logs: install-local ## Follow the logs of all processes
-	@$(ELT) logs
+logs: install-local ## Follow the logs of all processes, or of all containers
+	@if [ -n "$$($(COMPOSE) ps --quiet 2>/dev/null)" ]; then $(COMPOSE) logs --follow --tail 20; \
+	    else $(ELT) logs; fi
 
 ##@ The data
 
@@ -82,7 +121,7 @@ dbt: install-local install-dbt ## Run dbt: CMD="docs generate", debug, compile, 
 
 ##@ Development
 
-.PHONY: env install lock lint format test
+.PHONY: env install lock lint format test test-docker
 env: ## Write .env with random secrets, once; add to it what a new version needs
 	@$(PYTHON) scripts/make_env.py
 
@@ -136,3 +175,6 @@ test-dbt: install-dbt
 
 test-airflow: install-airflow
 	cd airflow && .venv/bin/pytest
+
+test-docker: install-local install-. ## Run the tests of the stack in Docker; needs an engine
+	.venv/bin/pytest tests/docker

@@ -270,7 +270,7 @@ def test_a_taken_port_is_named(stack):
         other = Stack(stack.folder, settings)
         demo = other.make("demo")
     assert demo.returncode != 0
-    assert f"port {port}, meant for Airflow, is not free" in demo.stdout
+    assert f"port {port} is not free" in demo.stdout
     assert "AIRFLOW_PORT" in demo.stdout
     assert "Traceback" not in demo.stdout
     shutil.rmtree(stack.folder / "other", ignore_errors=True)

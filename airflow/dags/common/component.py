@@ -64,7 +64,10 @@ def component_task(
 
 
 def libpq_environment(connection_id: str) -> dict[str, str]:
-    """The parts of an Airflow connection under the names that libpq, psycopg2 and dbt read."""
+    """The parts of an Airflow connection under the names that libpq, psycopg2 and dbt read.
+
+    The password stands there twice: under DBT_ENV_SECRET_… dbt keeps it out of its logs.
+    """
     connection = BaseHook.get_connection(connection_id)
     return {
         "PGHOST": connection.host,
@@ -72,6 +75,7 @@ def libpq_environment(connection_id: str) -> dict[str, str]:
         "PGDATABASE": connection.schema,
         "PGUSER": connection.login,
         "PGPASSWORD": connection.password,
+        "DBT_ENV_SECRET_PGPASSWORD": connection.password,
     }
 
 

@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 
-from elt_local import demo, postgres
+from elt_local import demo, docker, postgres
 from elt_local.errors import StackError
 from elt_local.settings import PROJECT, Settings
 from elt_local.stack import Stack
@@ -87,6 +87,18 @@ def dbt(settings: Settings, arguments: argparse.Namespace) -> int:
     return subprocess.run([program, *command], cwd=PROJECT / "dbt", env=environment).returncode
 
 
+def docker_check(settings: Settings, _: argparse.Namespace) -> int:
+    """see that Docker can run the stack"""
+    docker.check(settings)
+    return 0
+
+
+def addresses(settings: Settings, _: argparse.Namespace) -> int:
+    """print where the stack in Docker is, and its logins"""
+    print(demo.addresses(settings, superset=True))
+    return 0
+
+
 def with_postgres(arguments: argparse.Namespace) -> int:
     """run a command with a warehouse of its own, which is gone afterwards"""
     with postgres.throwaway(PROJECT / "init_db.sql") as environment:
@@ -105,6 +117,7 @@ def parser() -> argparse.ArgumentParser:
 
     for name, function in {
         "demo": run_demo, "up": up, "down": down, "reset": reset, "status": status, "logs": logs,
+        "docker-check": docker_check, "addresses": addresses,
     }.items():  # fmt: skip
         add(name, function)
     command = add("trigger", trigger)

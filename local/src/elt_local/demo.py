@@ -165,16 +165,24 @@ class Outcome:
         ]
 
 
-def addresses(settings: Settings) -> str:
-    """Where to go and how to log in. Passwords are shown where they are the well-known demo's."""
-    shown = settings["AIRFLOW_ADMIN_PASSWORD"]
-    if settings["ELT_ENV"] != "dev" or shown not in WELL_KNOWN:
-        shown = "(AIRFLOW_ADMIN_PASSWORD in .env)"
-    login = f"{settings['AIRFLOW_ADMIN_USER']} / {shown}"
-    return (
-        f"  Airflow    http://localhost:{settings['AIRFLOW_PORT']}   {login}\n"
-        f"  Warehouse  localhost:{settings['WAREHOUSE_PORT']}/warehouse   make psql"
-    )
+def addresses(settings: Settings, superset: bool = False) -> str:
+    """Where to go and how to log in."""
+    lines = [
+        f"  Airflow    http://localhost:{settings['AIRFLOW_PORT']}   {_login(settings, 'AIRFLOW')}"
+    ]
+    if superset:
+        login = _login(settings, "SUPERSET")
+        lines.append(f"  Superset   http://localhost:{settings['SUPERSET_PORT']}   {login}")
+    lines.append(f"  Warehouse  localhost:{settings['WAREHOUSE_PORT']}/warehouse   make psql")
+    return "\n".join(lines)
+
+
+def _login(settings: Settings, program: str) -> str:
+    """Name and password, which is shown where it is the well-known one of the demo."""
+    password = settings[f"{program}_ADMIN_PASSWORD"]
+    if settings["ELT_ENV"] != "dev" or password not in WELL_KNOWN:
+        password = f"({program}_ADMIN_PASSWORD in .env)"
+    return f"{settings[f'{program}_ADMIN_USER']} / {password}"
 
 
 def start(settings: Settings) -> None:

@@ -14,7 +14,6 @@ import pwd
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -27,6 +26,7 @@ import psycopg2
 import psycopg2.sql
 
 from elt_local.errors import StackError
+from elt_local.ports import free_port
 
 SUPERUSER = "postgres"
 ROLES = (SUPERUSER, "loader", "transformer", "reporter")
@@ -53,13 +53,6 @@ def reachable(path: Path) -> bool:
     if os.geteuid() != 0:
         return True
     return all(parent.stat().st_mode & 0o001 for parent in [path, *path.parents] if parent.exists())
-
-
-def free_port() -> int:
-    """A loopback port that nobody listens on right now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ import hashlib
 import os
 import shlex
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -19,6 +18,7 @@ from supervisor.xmlrpc import SupervisorTransport
 
 from elt_local import postgres
 from elt_local.errors import StackError
+from elt_local.ports import check_port
 from elt_local.settings import PROJECT, Settings
 
 LONGEST_SOCKET_PATH = 100  # the kernel takes 107 bytes, and supervisor adds a suffix at first
@@ -76,7 +76,8 @@ class Stack:
         """
         settings = self.settings
         if not self.running():
-            self._check_ports()
+            for setting in ("WAREHOUSE_PORT", "AIRFLOW_PORT"):
+                check_port(int(settings[setting]), setting)
             for folder in (settings.state, settings.logs):
                 folder.mkdir(parents=True, exist_ok=True)
             settings.server.prepare()
@@ -93,19 +94,6 @@ class Stack:
         # Last: a run that was cut off goes on at once, and its tasks ask the api-server.
         wait_for_api()
         self._start("airflow-scheduler")
-
-    def _check_ports(self) -> None:
-        for name, setting in (("the warehouse", "WAREHOUSE_PORT"), ("Airflow", "AIRFLOW_PORT")):
-            port = int(self.settings[setting])
-            with socket.socket() as probe:
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                try:
-                    probe.bind(("127.0.0.1", port))
-                except OSError as error:
-                    raise StackError(
-                        f"port {port}, meant for {name}, is not free ({error.strerror}): stop what "
-                        f"uses it, or set another {setting} in .env"
-                    ) from None
 
     def _start_supervisor(self) -> None:
         settings = self.settings

@@ -1,0 +1,92 @@
+"""What `make up` looks at before Compose starts anything: each trouble is one clear line."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+
+from elt_local.errors import StackError
+from elt_local.ports import check_port
+from elt_local.settings import PROJECT, Settings
+
+OLDEST_ENGINE = (25, 0)  # health checks with a start interval
+OLDEST_COMPOSE = (2, 21)
+LEAST_MEMORY = 4 << 30  # bytes; 8 GB are comfortable
+PORTS = ("WAREHOUSE_PORT", "AIRFLOW_PORT", "SUPERSET_PORT")
+INSTALL = "install it: https://docs.docker.com/engine/install/"
+
+
+def check(settings: Settings) -> None:
+    """Check the engine, Compose, memory, the data folder and the ports.
+
+    Raises:
+        StackError: what is wrong first, and what to do.
+    """
+    _check_engine()
+    _check_compose()
+    if not settings.data_dir.is_dir():
+        raise StackError(f"DATA_DIR is {settings.data_dir}, which is no folder: mend it in .env")
+    _check_ports(settings)
+
+
+def _docker(*arguments: str) -> subprocess.CompletedProcess:
+    return subprocess.run(["docker", *arguments], capture_output=True, text=True, cwd=PROJECT)
+
+
+def _version(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", text)[:2])
+
+
+def _check_engine() -> None:
+    if shutil.which("docker") is None:
+        raise StackError(f"there is no `docker` on this machine: {INSTALL}, or use `make demo`")
+    info = _docker("info", "--format", "{{json .}}")
+    found = json.loads(info.stdout) if info.stdout.startswith("{") else {}
+    trouble = f"{info.stderr} {' '.join(found.get('ServerErrors') or [])}".strip()
+    if "permission denied" in trouble:
+        raise StackError(
+            "you may not use the Docker engine: have yourself added to the group docker "
+            "(sudo usermod -aG docker $USER) and log in again"
+        )
+    if info.returncode != 0 or not found.get("ServerVersion"):
+        raise StackError(
+            "no Docker engine answers: start Docker Desktop or `sudo systemctl start docker` "
+            f"({trouble.splitlines()[0] if trouble else 'no reason given'})"
+        )
+    if _version(found["ServerVersion"]) < OLDEST_ENGINE:
+        raise StackError(
+            f"the Docker engine is {found['ServerVersion']}, and {OLDEST_ENGINE[0]} or newer is "
+            "needed: update it"
+        )
+    if found["MemTotal"] < LEAST_MEMORY:
+        raise StackError(
+            f"Docker has {found['MemTotal'] / 2**30:.1f} GB of memory, and "
+            f"{LEAST_MEMORY >> 30} GB are needed: give it more (in Docker Desktop: Settings)"
+        )
+
+
+def _check_compose() -> None:
+    compose = _docker("compose", "version", "--short")
+    if compose.returncode != 0:
+        raise StackError(
+            "Docker lacks Compose v2 (`docker compose`; the old `docker-compose` is not enough): "
+            "https://docs.docker.com/compose/install/"
+        )
+    if _version(compose.stdout) < OLDEST_COMPOSE:
+        needed = ".".join(map(str, OLDEST_COMPOSE))
+        raise StackError(f"Compose is {compose.stdout.strip()}; {needed} or newer is needed")
+
+
+def _check_ports(settings: Settings) -> None:
+    running = _docker("compose", "ps", "--format", "json").stdout.splitlines()
+    ours = {
+        publisher["PublishedPort"]
+        for line in running
+        for publisher in json.loads(line).get("Publishers") or []
+    }
+    for setting in PORTS:
+        port = int(settings[setting])
+        if port not in ours:
+            check_port(port, setting)

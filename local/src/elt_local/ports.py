@@ -1,0 +1,31 @@
+"""Ports on this machine."""
+
+from __future__ import annotations
+
+import socket
+
+from elt_local.errors import StackError
+
+
+def check_port(port: int, setting: str) -> None:
+    """See that nobody listens on a loopback port.
+
+    Raises:
+        StackError: somebody does; the message names the setting that moves it.
+    """
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise StackError(
+                f"port {port} is not free ({error.strerror}): stop what uses it, or set another "
+                f"{setting} in .env"
+            ) from None
+
+
+def free_port() -> int:
+    """A loopback port that nobody listens on right now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
