@@ -161,12 +161,15 @@ test: install install-. ## Run all tests
 
 .PHONY: test-components test-end-to-end
 test-components: install
-	$(ELT) with-postgres -- $(MAKE) --no-print-directory test-data-ingestion test-dbt test-airflow
+	$(ELT) with-postgres -- $(MAKE) --no-print-directory test-local test-data-ingestion test-dbt test-airflow
 
 test-end-to-end: install install-.
-	.venv/bin/pytest tests
+	.venv/bin/pytest tests --ignore tests/docker
 
-.PHONY: test-data-ingestion test-dbt test-airflow
+.PHONY: test-local test-data-ingestion test-dbt test-airflow
+test-local: install-local
+	cd local && .venv/bin/pytest
+
 test-data-ingestion: install-data_ingestion
 	cd data_ingestion && .venv/bin/pytest --numprocesses=2
 

@@ -17,7 +17,8 @@ from pathlib import Path
 import psutil
 import psycopg2
 import pytest
-from conftest import Stack, free_port
+
+from support import Stack, free_port
 
 BACKDATED = "value_date_greater_than_transaction_date"
 REFUSED = (

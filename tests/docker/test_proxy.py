@@ -107,7 +107,9 @@ def table(names: str, rows: dict[str, tuple]) -> pytest.MarkDecorator:
 
 def changes(**parts: list[dict]) -> pytest.MarkDecorator:
     rows = [(part, change) for part in parts for change in parts[part]]
-    return table("part, change", {f"{part}-{json.dumps(row)[1:-1]}": (part, row) for part, row in rows})
+    return table(
+        "part, change", {f"{part}-{json.dumps(row)[1:-1]}": (part, row) for part, row in rows}
+    )
 
 
 # What passes ------------------------------------------------------------------------------------
@@ -206,8 +208,8 @@ TEXTS: dict[str, Callable[[str], str | bytes]] = {
     "other spacing": lambda good: good.replace(", ", ","),
     "nothing": lambda good: "",
     "too long": lambda good: good.replace("--help", "x" * 70_000),
-    "too long, evil at the end": lambda good: (
-        f"{good[:-1]}, {EVIL}}}".replace("--help", "x" * 70_000)
+    "too long, evil at the end": lambda good: f"{good[:-1]}, {EVIL}}}".replace(
+        "--help", "x" * 70_000
     ),
     "compressed": lambda good: gzip.compress(good.encode()),
 }

@@ -1,0 +1,275 @@
+"""The whole stack in Docker, as a person uses it. The tests run in their order on one stack."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import threading
+import time
+import urllib.request
+
+import pytest
+
+from support import PROJECT, Stack, docker
+
+BACKDATED = "value_date_greater_than_transaction_date"
+BY_DESIGN = [
+    ("parse_and_populate_csv", "success"),
+    ("transform_data", "success"),
+    ("test_transformed_data", "failed"),
+]
+SERVICES = {
+    "warehouse", "metadata", "docker-proxy", "superset",
+    "airflow-apiserver", "airflow-scheduler", "airflow-dag-processor",
+}  # fmt: skip
+INITS = {"warehouse-init", "metadata-init", "airflow-init", "superset-init"}
+
+
+def states(trigger: subprocess.CompletedProcess) -> list[tuple[str, str]]:
+    return re.findall(r"[✓✗] (\w+) +(success|failed|upstream_failed) ", trigger.stdout)
+
+
+def sums(docker_stack) -> dict:
+    rows = docker_stack.query(
+        "select account_number, coalesce(sum(withdrawal_amount), 0),"
+        " coalesce(sum(deposit_amount), 0) from staging.transactions group by 1",
+        role="reporter",
+    )
+    return {account: (withdrawn, deposited) for account, withdrawn, deposited in rows}
+
+
+def inspect(docker_stack, service: str) -> dict:
+    return json.loads(docker("inspect", docker_stack.containers()[service]))[0]
+
+
+def status(container: str) -> str:
+    return docker(
+        "inspect", "--format",
+        "{{.State.Status}} {{.State.ExitCode}} {{with .State.Health}}{{.Status}}{{end}}", container,
+    ).strip()  # fmt: skip
+
+
+def test_up_leaves_everything_healthy(docker_stack):
+    found = {name: status(each) for name, each in docker_stack.containers().items()}
+    assert found == {
+        **dict.fromkeys(SERVICES, "running 0 healthy"),
+        **dict.fromkeys(INITS, "exited 0"),
+    }
+
+
+def test_a_triggered_run_brings_the_sample_into_the_warehouse(docker_stack, truth):
+    trigger = docker_stack.make("trigger")
+    assert states(trigger) == BY_DESIGN, trigger.stdout
+    assert sums(docker_stack) == truth.sums
+    held = docker_stack.query(f"select count(*) from audit.{BACKDATED}", role="reporter")
+    assert held == [(truth.backdated,)]
+    assert docker_stack.task_containers() == []
+
+
+def test_the_tasks_output_is_in_airflows_log_and_no_password_is(docker_stack, truth):
+    folder = "/opt/airflow/logs/dag_id=transactions_elt"
+    logs = docker_stack.compose(
+        "exec", "-T", "airflow-apiserver", "sh", "-c", f"cat {folder}/*/*/attempt=1.log"
+    )
+    assert f"read {truth.rows:,} = loaded {len(truth.distinct):,}" in logs
+    assert f"FAIL {truth.backdated} {BACKDATED}" in logs
+    everything = logs + docker_stack.compose("logs")
+    for name, value in docker_stack.environment.items():
+        if name.endswith("_PASSWORD") and len(value) > 12:
+            assert value not in everything, name
+
+
+def test_again_adds_nothing(docker_stack, truth):
+    trigger = docker_stack.make("trigger")
+    assert states(trigger) == BY_DESIGN, trigger.stdout
+    assert docker_stack.query("select count(*) from raw.transactions") == [(len(truth.distinct),)]
+    assert docker_stack.query("select count(*) from raw._loads") == [(1,)]
+
+
+def test_up_again_changes_nothing(docker_stack):
+    before = {name: docker_stack.containers()[name] for name in SERVICES}
+    assert docker_stack.make("up").returncode == 0
+    assert {name: docker_stack.containers()[name] for name in SERVICES} == before
+
+
+def test_a_run_succeeds_after_each_service_was_restarted(docker_stack, truth):
+    for service in sorted(SERVICES):
+        docker("restart", docker_stack.containers()[service])
+    up = docker_stack.make("up")
+    assert up.returncode == 0, up.stdout
+    trigger = docker_stack.make("trigger", "BACKDATED=warn")
+    assert {state for _, state in states(trigger)} == {"success"}, trigger.stdout
+    assert sums(docker_stack) == truth.sums
+
+
+def test_bad_input_fails_at_once(docker_stack):
+    (docker_stack.data / "transactions_bad.csv").write_text("a,b\n1,2\n")
+    trigger = docker_stack.make("trigger", "FILE=transactions_bad.csv")
+    (docker_stack.data / "transactions_bad.csv").unlink()
+    assert states(trigger)[0] == ("parse_and_populate_csv", "failed")
+    assert docker_stack.query("select status from raw._loads order by load_id") == [
+        ("loaded",), ("failed",),
+    ]  # fmt: skip
+    assert docker_stack.task_containers() == []
+
+
+def test_a_killed_task_leaves_no_container(docker_stack):
+    """The warehouse is locked, so that the loader waits; then its task is marked failed."""
+    lock = docker_stack.connect()
+    with lock.cursor() as cursor:
+        cursor.execute("select pg_advisory_xact_lock(hashtextextended('raw.transactions', 0))")
+        trigger = threading.Thread(target=docker_stack.make, args=("trigger",))
+        trigger.start()
+        waiting = time.monotonic() + 60
+        while not docker_stack.task_containers():
+            assert time.monotonic() < waiting
+            time.sleep(0.2)
+        container = docker_stack.task_containers()[0].strip()
+        seen = docker("inspect", "--format", "{{.Config.User}} {{.HostConfig.Mounts}}", container)
+        assert seen.split()[0] == "loader"
+        assert f"{docker_stack.environment['DATA_FOLDER']} /data true" in seen
+        mark_failed(docker_stack)
+        gone = time.monotonic() + 60
+        while docker_stack.task_containers():
+            assert time.monotonic() < gone
+            time.sleep(0.2)
+    lock.close()
+    trigger.join(timeout=120)
+    assert not trigger.is_alive()
+
+
+def mark_failed(docker_stack) -> None:
+    """What "Mark as failed" in the UI does to the newest run's first task."""
+    address = f"http://127.0.0.1:{docker_stack.environment['AIRFLOW_PORT']}"
+    headers = {"Content-Type": "application/json"}
+
+    def call(method: str, path: str, body: dict | None = None) -> dict:
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(address + path, data, headers, method=method)
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return json.load(answer)
+
+    login = {
+        "username": "airflow",
+        "password": docker_stack.environment["AIRFLOW_ADMIN_PASSWORD"],
+    }
+    headers["Authorization"] = f"Bearer {call('POST', '/auth/token', login)['access_token']}"
+    runs = "/api/v2/dags/transactions_elt/dagRuns"
+    run = call("GET", f"{runs}?order_by=-run_after&limit=1")["dag_runs"][0]["dag_run_id"]
+    task = f"{runs}/{run}/taskInstances/parse_and_populate_csv"
+    running = time.monotonic() + 60
+    while call("GET", task)["state"] != "running":
+        assert time.monotonic() < running
+        time.sleep(0.2)
+    call("PATCH", task, {"new_state": "failed"})
+
+
+def test_populate_db_loads_without_airflow(docker_stack):
+    done = docker_stack.make("populate-db")
+    assert done.returncode == 0, done.stdout
+    assert "transactions_data.csv: already loaded as load 1" in done.stdout
+
+
+@pytest.mark.parametrize("service", sorted(SERVICES | INITS))
+def test_no_more_rights_than_needed(docker_stack, service):
+    container = inspect(docker_stack, service)
+    host, user = container["HostConfig"], container["Config"]["User"]
+    assert host["Privileged"] is False
+    assert host["NetworkMode"] != "host"
+    assert "no-new-privileges:true" in host["SecurityOpt"]
+    assert host["Memory"] > 0
+    if service not in ("warehouse", "metadata"):  # their entry point steps down from root
+        assert host["CapDrop"] == ["ALL"]
+        assert user not in ("", "root", "0") or service == "docker-proxy"
+    sockets = [mount["Source"] for mount in container["Mounts"] if "docker.sock" in mount["Source"]]
+    assert bool(sockets) is (service == "docker-proxy")
+
+
+@pytest.mark.parametrize("service", ["warehouse", "metadata"])
+def test_postgres_itself_does_not_run_as_root(docker_stack, service):
+    processes = docker("top", docker_stack.containers()[service], "-eo", "uid,comm")
+    servers = [line.split() for line in processes.splitlines() if "postgres" in line]
+    assert servers
+    assert all(uid != "0" for uid, *_ in servers)
+
+
+def test_nothing_is_published_beyond_loopback(docker_stack):
+    published = {
+        (service, binding["HostIp"], binding["HostPort"])
+        for service in docker_stack.containers()
+        for bindings in inspect(docker_stack, service)["HostConfig"]["PortBindings"].values()
+        for binding in bindings
+    }
+    assert published == {
+        ("warehouse", "127.0.0.1", docker_stack.environment["WAREHOUSE_PORT"]),
+        ("airflow-apiserver", "127.0.0.1", docker_stack.environment["AIRFLOW_PORT"]),
+        ("superset", "127.0.0.1", docker_stack.environment["SUPERSET_PORT"]),
+    }
+
+
+@pytest.mark.parametrize("image", ["airflow", "superset", "data-ingestion", "dbt"])
+def test_no_secret_and_no_build_tool_is_in_an_image(docker_stack, image):
+    history = docker("history", "--no-trunc", "--format", "{{.CreatedBy}}", f"elt/{image}")
+    layers = docker("image", "inspect", "--format", "{{json .Config.Env}}", f"elt/{image}")
+    for name, value in docker_stack.environment.items():
+        if name.endswith("_PASSWORD") and len(value) > 12:
+            assert value not in history + layers, name
+    found = docker(
+        "run", "--rm", "--entrypoint", "sh", f"elt/{image}", "-c",
+        "id -u; for tool in uv gcc cc make; do command -v $tool; done; true",
+    ).splitlines()  # fmt: skip
+    assert found[0] != "0"
+    assert found[1:] == []
+
+
+def test_data_survives_down_and_up_and_not_clean(docker_stack, truth):
+    assert docker_stack.make("down").returncode == 0
+    assert docker_stack.containers() == {}
+    assert docker_stack.make("up").returncode == 0
+    assert sums(docker_stack) == truth.sums
+    assert docker_stack.make("clean").returncode != 0  # nobody said yes
+    assert docker_stack.containers() != {}
+    assert docker_stack.make("clean", "FORCE=1").returncode == 0
+    volumes = docker("volume", "ls", "--quiet", "--filter", f"name={docker_stack.project}_")
+    assert volumes == ""
+
+
+def test_the_compose_file_is_valid_with_the_example_and_names_what_is_missing(tmp_path):
+    example = (PROJECT / ".env.example").read_text()
+    filled = re.sub(r"^([A-Z_]+)=$", r"\1=a-secret", example, flags=re.MULTILINE)
+    lacking = filled.replace("LOADER_PASSWORD=a-secret\n", "")
+    for text, code in ((filled, 0), (lacking, 1)):
+        (tmp_path / "env").write_text(text)
+        config = subprocess.run(
+            ["docker", "compose", "--env-file", tmp_path / "env", "config", "--quiet"],
+            cwd=PROJECT, env={"PATH": "/usr/bin:/bin:/usr/local/bin", "PWD": str(PROJECT)},
+            capture_output=True, text=True,
+        )  # fmt: skip
+        assert min(config.returncode, 1) == code, config.stderr
+        assert ("LOADER_PASSWORD" in config.stderr) is bool(code)
+
+
+def test_each_trouble_is_one_clear_line_before_anything_starts(docker_stack, tmp_path):
+    def up(**environment: str) -> str:
+        settings = docker_stack.environment | {"COMPOSE_PROJECT_NAME": "elt-never"} | environment
+        done = Stack(docker_stack.folder, settings).make("up")
+        assert done.returncode != 0
+        assert "Traceback" not in done.stdout
+        return done.stdout
+
+    def fake_docker(script: str) -> dict[str, str]:
+        (tmp_path / "docker").write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / "docker").chmod(0o755)
+        return {"PATH": f"{tmp_path}:{docker_stack.environment['PATH']}"}
+
+    info = '{"ServerVersion": "%s", "MemTotal": %d}'
+    good = info % ("28.0.1", 16 << 30)
+    assert "no Docker engine answers" in up(DOCKER_HOST="unix:///nowhere.sock")
+    denied = "echo 'permission denied while trying to connect' >&2; exit 1"
+    assert "group docker" in up(**fake_docker(denied))
+    assert "25 or newer" in up(**fake_docker(f"echo '{info % ('20.10.24', 16 << 30)}'"))
+    assert "2.0 GB of memory" in up(**fake_docker(f"echo '{info % ('28.0.1', 2 << 30)}'"))
+    no_compose = f"[ $1 = compose ] && exit 1; echo '{good}'"
+    assert "lacks Compose v2" in up(**fake_docker(no_compose))
+    assert "is no folder" in up(DATA_DIR="/nowhere")

@@ -1,0 +1,121 @@
+"""What the tests that cross components share."""
+
+from __future__ import annotations
+
+import http.server
+import os
+import secrets
+import socket
+import subprocess
+import threading
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+
+import psycopg2
+
+PROJECT = Path(__file__).resolve().parents[1]
+SAMPLE = PROJECT / "data_ingestion" / "data" / "transactions_data.csv"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@dataclass
+class Truth:
+    """What the sample holds, computed from the file with nothing of the project."""
+
+    rows: int
+    distinct: set[tuple]
+    backdated: int
+    sums: dict[str, tuple[Decimal, Decimal]]
+
+    @property
+    def duplicates(self) -> int:
+        return self.rows - len(self.distinct)
+
+
+@dataclass
+class Stack:
+    """A stack in a folder of its own, driven by the Makefile as a person drives it."""
+
+    folder: Path
+    environment: dict[str, str]
+    alerts: list[str] = field(default_factory=list)
+
+    def make(self, *arguments: str, timeout: float = 300) -> subprocess.CompletedProcess:
+        return subprocess.run(
+            ["make", "--no-print-directory", *arguments],
+            cwd=PROJECT, env=self.environment, timeout=timeout, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+
+    def compose(self, *arguments: str) -> str:
+        done = subprocess.run(
+            ["docker", "compose", *arguments], cwd=PROJECT, env=self.environment, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300,
+        )  # fmt: skip
+        return done.stdout
+
+    @property
+    def data(self) -> Path:
+        return self.folder / "data"
+
+    def connect(self, role: str = "postgres"):
+        return psycopg2.connect(
+            host="127.0.0.1", port=self.environment["WAREHOUSE_PORT"], dbname="warehouse",
+            user=role, password=self.environment[f"{role.upper()}_PASSWORD"],
+        )  # fmt: skip
+
+    def query(self, statement: str, role: str = "postgres") -> list[tuple]:
+        connection = self.connect(role)
+        try:
+            with connection, connection.cursor() as cursor:
+                cursor.execute(statement)
+                return cursor.fetchall()
+        finally:
+            connection.close()
+
+
+def listen(alerts: list[str]) -> http.server.HTTPServer:
+    """A service that hears of failures: it keeps what is posted to it."""
+
+    class Listener(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            alerts.append(self.rfile.read(int(self.headers["Content-Length"])).decode())
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.HTTPServer(("127.0.0.1", 0), Listener)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server
+
+
+def stack_environment(folder: Path) -> dict[str, str]:
+    """Settings of a stack that disturbs no other: a folder, ports and secrets of its own."""
+    names = (
+        *("POSTGRES", "LOADER", "TRANSFORMER", "REPORTER"),
+        *("AIRFLOW_DB", "AIRFLOW_ADMIN", "SUPERSET_DB", "SUPERSET_ADMIN"),
+    )
+    return os.environ | {
+        "ELT_ENV": "test",
+        "STATE_DIR": str(folder / "state"),
+        "DATA_DIR": str(folder / "data"),
+        "WAREHOUSE_PORT": str(free_port()),
+        "AIRFLOW_PORT": str(free_port()),
+        "SUPERSET_PORT": str(free_port()),
+        **{f"{name}_PASSWORD": secrets.token_urlsafe(16) for name in names},
+    }
+
+
+def docker(*arguments: str) -> str:
+    """What the docker command prints."""
+    done = subprocess.run(["docker", *arguments], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
