@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import subprocess
 import threading
 import time
 import urllib.request
+from collections.abc import Callable
 
 import pytest
 
@@ -116,27 +118,29 @@ def test_bad_input_fails_at_once(docker_stack):
 
 def test_a_killed_task_leaves_no_container(docker_stack):
     """The warehouse is locked, so that the loader waits; then its task is marked failed."""
-    lock = docker_stack.connect()
-    with lock.cursor() as cursor:
+    trigger = threading.Thread(target=docker_stack.make, args=("trigger",))
+    with contextlib.closing(docker_stack.connect()) as lock, lock.cursor() as cursor:
         cursor.execute("select pg_advisory_xact_lock(hashtextextended('raw.transactions', 0))")
-        trigger = threading.Thread(target=docker_stack.make, args=("trigger",))
         trigger.start()
-        waiting = time.monotonic() + 60
-        while not docker_stack.task_containers():
-            assert time.monotonic() < waiting
-            time.sleep(0.2)
+        wait_until(docker_stack.task_containers)
         container = docker_stack.task_containers()[0].strip()
-        seen = docker("inspect", "--format", "{{.Config.User}} {{.HostConfig.Mounts}}", container)
-        assert seen.split()[0] == "loader"
-        assert f"{docker_stack.environment['DATA_FOLDER']} /data true" in seen
+        seen = docker("inspect", "--format", "{{.Config.User}} {{json .Mounts}}", container)
+        user, mounts = seen.split(maxsplit=1)
+        assert user == "loader"
+        assert [
+            (each["Source"], each["Destination"], each["RW"]) for each in json.loads(mounts)
+        ] == [(docker_stack.environment["DATA_FOLDER"], "/data", False)]
         mark_failed(docker_stack)
-        gone = time.monotonic() + 60
-        while docker_stack.task_containers():
-            assert time.monotonic() < gone
-            time.sleep(0.2)
-    lock.close()
+        wait_until(lambda: not docker_stack.task_containers())
     trigger.join(timeout=120)
     assert not trigger.is_alive()
+
+
+def wait_until(condition: Callable[[], object], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
 
 
 def mark_failed(docker_stack) -> None:
@@ -158,10 +162,7 @@ def mark_failed(docker_stack) -> None:
     runs = "/api/v2/dags/transactions_elt/dagRuns"
     run = call("GET", f"{runs}?order_by=-run_after&limit=1")["dag_runs"][0]["dag_run_id"]
     task = f"{runs}/{run}/taskInstances/parse_and_populate_csv"
-    running = time.monotonic() + 60
-    while call("GET", task)["state"] != "running":
-        assert time.monotonic() < running
-        time.sleep(0.2)
+    wait_until(lambda: call("GET", task)["state"] == "running")
     call("PATCH", task, {"new_state": "failed"})
 
 

@@ -171,6 +171,15 @@ class ContainerTask(DockerOperator):
         with no_retry_when_hopeless():
             super().execute(context)
 
+    def on_kill(self) -> None:
+        """Remove the container at once.
+
+        Airflow leaves five seconds for this, and stopping politely may take ten. Components can be
+        killed anywhere: what they do is one transaction.
+        """
+        if self.container is not None:
+            self.cli.remove_container(self.container["Id"], force=True)
+
 
 # A runtime is added here: a class that takes the same arguments.
 RUNTIMES: dict[str, Callable[..., BaseOperator]] = {
