@@ -1,4 +1,5 @@
--- The databases in which Airflow and Superset keep their own things. Safe to run again.
+-- The databases in which Airflow and Superset keep their own things. Safe to run again, and used
+-- unchanged by every way of running.
 --
 --   psql --file metadata_init.sql      (as a superuser; not in the warehouse)
 --

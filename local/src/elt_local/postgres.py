@@ -23,7 +23,6 @@ from datetime import datetime
 from pathlib import Path
 
 import psycopg2
-import psycopg2.sql
 
 from elt_local.errors import StackError
 from elt_local.ports import free_port
@@ -194,29 +193,27 @@ class Server:
             "PSQL": str(self.bin / "psql"),
         }
 
-    def create_database(self, name: str, owner: str, password: str) -> None:
-        """Make the login role `owner` and its own database, or bring the password up to date."""
-        role, database = psycopg2.sql.Identifier(owner), psycopg2.sql.Identifier(name)
-        with contextlib.closing(self.connect("postgres")) as connection:
-            connection.autocommit = True
-            with connection.cursor() as cursor:
-                cursor.execute("select from pg_roles where rolname = %s", [owner])
-                verb = "alter" if cursor.rowcount else "create"
-                statement = psycopg2.sql.SQL("{} role {} with login password %s")
-                cursor.execute(statement.format(psycopg2.sql.SQL(verb), role), [password])
-                cursor.execute("select from pg_database where datname = %s", [name])
-                if not cursor.rowcount:
-                    create = psycopg2.sql.SQL("create database {} owner {}")
-                    cursor.execute(create.format(database, role))
-                    revoke = psycopg2.sql.SQL("revoke all on database {} from public")
-                    cursor.execute(revoke.format(database))
-
-    def init_warehouse(self, init_sql: Path, secrets_: Mapping[str, str]) -> None:
-        """Create the warehouse if it is not there, and run `init_db.sql` in it.
+    def run_sql(self, file: Path, database: str, secrets_: Mapping[str, str]) -> None:
+        """Run a script with psql as the superuser.
 
         Args:
-            init_sql: the project's `init_db.sql`.
-            secrets_: the roles' passwords under the names that file asks for.
+            file: the script.
+            database: it runs there.
+            secrets_: environment variables it asks for.
+
+        Raises:
+            StackError: psql's own words, where it failed.
+        """
+        psql = subprocess.run(
+            [self.bin / "psql", "--no-psqlrc", "--quiet", "--file", file],
+            env=os.environ | self.environment() | {"PGDATABASE": database} | dict(secrets_),
+            capture_output=True, text=True,
+        )  # fmt: skip
+        if psql.returncode != 0:
+            raise StackError(f"{file.name} failed: {psql.stderr.strip()}")
+
+    def init_warehouse(self, init_sql: Path, passwords: Mapping[str, str]) -> None:
+        """Create the warehouse if it is not there, and run `init_db.sql` in it.
 
         Raises:
             StackError: psql's own words, where it failed.
@@ -227,12 +224,7 @@ class Server:
                 cursor.execute("select from pg_database where datname = %s", [WAREHOUSE])
                 if not cursor.rowcount:
                     cursor.execute(f"create database {WAREHOUSE}")
-        psql = subprocess.run(
-            [self.bin / "psql", "--no-psqlrc", "--quiet", "--file", init_sql],
-            env=os.environ | self.environment() | dict(secrets_), capture_output=True, text=True,
-        )  # fmt: skip
-        if psql.returncode != 0:
-            raise StackError(f"init_db.sql failed: {psql.stderr.strip()}")
+        self.run_sql(init_sql, WAREHOUSE, passwords)
 
 
 @contextlib.contextmanager

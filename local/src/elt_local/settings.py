@@ -100,6 +100,11 @@ class Settings:
         """The passwords `init_db.sql` asks for."""
         return {name: self[name] for name in ROLE_PASSWORDS}
 
+    @property
+    def metadata_passwords(self) -> dict[str, str]:
+        """The passwords `metadata_init.sql` asks for."""
+        return {name: self[name] for name in ("AIRFLOW_DB_PASSWORD", "SUPERSET_DB_PASSWORD")}
+
     def base_environment(self) -> dict[str, str]:
         """What every process of the stack gets, without a secret."""
         passed = {name: os.environ[name] for name in PASSED_ON if name in os.environ}

@@ -86,8 +86,9 @@ class Stack:
             return
         self._start("postgres")
         settings.server.wait()
-        settings.server.init_warehouse(PROJECT / "init_db.sql", settings.role_passwords)
-        settings.server.create_database("airflow", "airflow", settings["AIRFLOW_DB_PASSWORD"])
+        server = settings.server
+        server.init_warehouse(PROJECT / "init_db.sql", settings.role_passwords)
+        server.run_sql(PROJECT / "metadata_init.sql", "postgres", settings.metadata_passwords)
         self._init_airflow()
         self._start("airflow-api-server")
         self._start("airflow-dag-processor")
