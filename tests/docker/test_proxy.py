@@ -114,14 +114,16 @@ def test_passes_create(proxy, part, change):
         {"DeviceRequests": [{"Count": -1}]}, {"DeviceCgroupRules": ["a *:* rwm"]}, {"Runtime": "x"},
         {"Binds": ["/:/x"]}, {"binds": ["/:/x"]}, {"Bind\u017f": ["/:/x"]}, {"VolumesFrom": ["x"]},
         {"SecurityOpt": ["seccomp=unconfined"]}, {"Sysctls": {"net.ipv4.ip_forward": "1"}},
+        {"Memory": 0}, {"CpuShares": 9999},
     ],
     mount=[
         {"ReadOnly": False}, {"readonly": False}, {"Source": "/"}, {"source": "/"},
         {"Source": "/var/run/docker.sock"}, {"Target": "/etc"}, {"Type": "volume"},
     ],
     all=[
-        {"Image": "postgres:18"}, {"image": "postgres:18"}, {"Image": "elt/dbt:x"}, {"User": "0"},
-        {"Entrypoint": ["sh"]}, {"NetworkingConfig": {}}, {"hostconfig": {"Privileged": True}},
+        {"Image": "postgres:18"}, {"image": "postgres:18"}, {"Image": "elt/dbt:LATEST"},
+        {"Entrypoint": ["sh"]}, {"User": "0"}, {"NetworkingConfig": {}}, {"hostconfig": {}},
+        {"Labels": {"com.docker.compose.project": "another"}},
     ],
 )  # fmt: skip
 def test_refuses_create(proxy, part, change):
@@ -137,8 +139,8 @@ TEXTS = {
     "folder above the data": lambda good: good.replace('", "Type"', '/..", "Type"'),
     "mount without a mode": lambda good: good.replace(', "ReadOnly": true', ""),
     "newline behind": lambda good: f"{good}\n",
-    "second document": lambda good: f"{good}{{{EVIL}}}",
-    "NUL byte, second document": lambda good: f"{good}\0{{{EVIL}}}",
+    "document before": lambda good: f"{{{EVIL}}}{good}",
+    "NUL byte, document behind": lambda good: f"{good}\0{{{EVIL}}}",
     "longer than the buffer": lambda good: good.replace("--help", "x" * 70_000),
 }  # fmt: skip
 
