@@ -189,10 +189,10 @@ def test_no_more_rights_than_needed(docker_stack, service):
 
 @pytest.mark.parametrize("service", ["warehouse", "metadata"])
 def test_postgres_itself_does_not_run_as_root(docker_stack, service):
-    processes = docker("top", docker_stack.containers()[service], "-eo", "uid,comm")
+    processes = docker("top", docker_stack.containers()[service], "-eo", "pid,uid,comm")
     servers = [line.split() for line in processes.splitlines() if "postgres" in line]
     assert servers
-    assert all(uid != "0" for uid, *_ in servers)
+    assert all(uid != "0" for _, uid, *_ in servers)
 
 
 def test_nothing_is_published_beyond_loopback(docker_stack):
