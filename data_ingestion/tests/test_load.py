@@ -237,3 +237,12 @@ def test_names_and_values_that_are_sql_are_text(warehouse, run, write):
     assert warehouse.query("select transaction_details, _source_file from raw.transactions") == [
         (bad, f"{bad}.csv")
     ]
+
+
+def test_init_makes_the_tables_that_a_load_then_fills(warehouse, run, write):
+    assert run("init").out == ["raw.transactions: made"]
+    assert warehouse.rows() == []
+    assert warehouse.query("select count(*) from raw._loads") == [(0,)]
+    assert run("load", write(line(1), line(2))).code == 0
+    assert run("init").out == ["all tables are there"]
+    assert len(warehouse.rows()) == 2

@@ -1,6 +1,8 @@
 """A warehouse of its own for every test, and dbt as a person would run it."""
 
 import os
+import subprocess
+import sys
 import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -82,9 +84,10 @@ class Warehouse:
                 [load_id],
             )
 
-    def dbt(self, *arguments: str) -> dbtRunnerResult:
-        """Run dbt as transformer; the result's `.success` is an exit status of 0."""
-        environment = {
+    @property
+    def environment(self) -> dict[str, str]:
+        """How dbt gets here as transformer."""
+        return {
             "PGDATABASE": self.name,
             "PGUSER": "transformer",
             "PGPASSWORD": os.environ["TRANSFORMER_PASSWORD"],
@@ -92,8 +95,16 @@ class Warehouse:
             "DBT_TARGET_PATH": str(self.target_path),
             "DBT_LOG_PATH": str(self.target_path),
         }
+
+    def init_marts(self) -> None:
+        """Run init_marts.py as the start of a stack does."""
+        script = [sys.executable, "init_marts.py"]
+        subprocess.run(script, cwd=PROJECT, env=os.environ | self.environment, check=True)
+
+    def dbt(self, *arguments: str) -> dbtRunnerResult:
+        """Run dbt as transformer; the result's `.success` is an exit status of 0."""
         with pytest.MonkeyPatch.context() as patch:
-            for name, value in environment.items():
+            for name, value in self.environment.items():
                 patch.setenv(name, value)
             folders = ("--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT))
             return dbtRunner().invoke([*arguments, *folders])

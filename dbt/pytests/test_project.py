@@ -221,3 +221,19 @@ def test_two_invocations_at_once_both_keep_their_history(warehouse: Warehouse) -
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda _: warehouse.query("transformer", statement), range(16)))
     assert warehouse.query("reporter", "select count(*) from audit.test_results") == [(0,)]
+
+
+def test_init_marts_builds_what_is_missing_and_leaves_the_rest(warehouse: Warehouse) -> None:
+    def views() -> dict[str, int]:
+        found = "select relname, oid from pg_class where relnamespace = 'marts'::regnamespace"
+        return dict(warehouse.query("reporter", found))
+
+    warehouse.init_marts()
+    first = views()
+    assert "accounts" in first
+    assert warehouse.query("reporter", "select count(*) from marts.accounts") == [(0,)]
+    warehouse.init_marts()
+    assert views() == first  # dbt would have made the views anew
+    warehouse.query("transformer", "drop view marts.accounts")
+    warehouse.init_marts()
+    assert views().keys() == first.keys()

@@ -1,4 +1,4 @@
-"""The command line: `data-ingestion load` and `data-ingestion sample`."""
+"""The command line: `data-ingestion load`, `init` and `sample`."""
 
 import argparse
 import codecs
@@ -128,6 +128,20 @@ def _paths(options: argparse.Namespace) -> list[Path]:
     return list(dict.fromkeys(paths))
 
 
+def _init(options: argparse.Namespace) -> int:
+    """Makes the tables that `load` fills and dbt reads, so that both can come first."""
+    from data_ingestion.tables import create_tables
+    from data_ingestion.warehouse import Warehouse
+
+    warehouse = Warehouse(options.wait)
+    try:
+        made = warehouse.run(create_tables)
+    finally:
+        warehouse.close()
+    print("\n".join(f"raw.{table}: made" for table in made) or "all tables are there")
+    return 0
+
+
 def _sample(options: argparse.Namespace) -> int:
     from data_ingestion.sample import write_sample
 
@@ -154,6 +168,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     load.set_defaults(command=_load)
     _add_load_arguments(load)
+    init = commands.add_parser("init", help="make the tables, empty, where they are missing")
+    init.set_defaults(command=_init)
     sample = commands.add_parser("sample", help="write sample data and the truth about it")
     sample.set_defaults(command=_sample)
     sample.add_argument("--rows", type=int, default=20_000, metavar="N", help="(20,000)")
@@ -165,7 +181,15 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="FILE.csv; the truth goes to FILE.truth.json",
     )
-    for command in (load, sample):
+    for command in (load, init):
+        command.add_argument(
+            "--wait",
+            type=float,
+            default=30.0,
+            metavar="SECONDS",
+            help="how long to wait for a warehouse that is away (30)",
+        )
+    for command in (load, init, sample):
         command.add_argument("--verbose", action="store_true", help="show tracebacks")
     return parser
 
@@ -203,13 +227,6 @@ def _add_load_arguments(load: argparse.ArgumentParser) -> None:
         help="for finding duplicates, 16 bytes a row; beyond it the server helps (256)",
     )
     load.add_argument("--force", action="store_true", help="read files that are known, too")
-    load.add_argument(
-        "--wait",
-        type=float,
-        default=30.0,
-        metavar="SECONDS",
-        help="how long to wait for a warehouse that is away (30)",
-    )
 
 
 def _table(text: str) -> str:

@@ -11,10 +11,10 @@ from typing import IO
 from psycopg2.extras import execute_values
 from psycopg2.sql import SQL, Composed, Identifier
 
-from data_ingestion.contract import Columns
+from data_ingestion.contract import CONTRACTS, Columns
 from data_ingestion.errors import InputError
 from data_ingestion.model import COPY_ESCAPES, Load
-from data_ingestion.warehouse import Cursor
+from data_ingestion.warehouse import Connection, Cursor
 
 # What the loader adds to the columns of a file. No column of a file begins with an underscore.
 ADDED_COLUMNS = ("_row_hash", "_source_line", "_load_id", "_source_file", "_loaded_at")
@@ -70,6 +70,20 @@ def create_audit_tables(cursor: Cursor) -> None:
     if cursor.fetchone()[0]:
         lock(cursor, "_loads")
         cursor.execute(AUDIT_TABLES)
+
+
+def create_tables(connection: Connection) -> list[str]:
+    """Makes the tables of all contracts where they are missing; returns the names of those made."""
+    made = []
+    with connection.cursor() as cursor:
+        create_audit_tables(cursor)
+        for contract in CONTRACTS.values():
+            lock(cursor, contract.table)
+            cursor.execute("select to_regclass(%s)", (relation(contract.table).as_string(cursor),))
+            if cursor.fetchone()[0] is None:
+                _create_table(cursor, contract.table, contract.columns)
+                made.append(contract.table)
+    return made
 
 
 def lock(cursor: Cursor, table: str, wait: bool = True) -> bool:
@@ -149,9 +163,13 @@ def open_table(cursor: Cursor, table: str, columns: Columns) -> tuple[Columns, b
             "it into another table with --table NAME"
         )
     places = dict(zip(columns.names, columns.fields, strict=True))
-    cursor.execute(SQL("select exists (select from {})").format(relation(table)))
     ordered = Columns(tuple(there), tuple(places[name] for name in there))
-    return ordered, cursor.fetchone()[0]
+    cursor.execute(SQL("select exists (select from {})").format(relation(table)))
+    has_rows = cursor.fetchone()[0]
+    if not has_rows:
+        # Into a table that this transaction emptied, COPY can do without the write-ahead log.
+        cursor.execute(SQL("truncate {}").format(relation(table)))
+    return ordered, has_rows
 
 
 def _create_table(cursor: Cursor, table: str, names: Sequence[str]) -> None:
