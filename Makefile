@@ -11,7 +11,7 @@ unexport PYTHONPATH
 unexport PYTHONDONTWRITEBYTECODE
 
 PROJECTS := . local data_ingestion dbt airflow superset
-RUNNING := local data_ingestion dbt airflow
+RUNNING := local data_ingestion dbt airflow superset
 ELT := local/.venv/bin/elt-local
 
 .DEFAULT_GOAL := help
@@ -26,26 +26,22 @@ help: ## Print this list
 ##@ The demo, without Docker
 
 .PHONY: demo demo-up demo-down demo-reset demo-status
-# What the first run would wait for is done while Airflow starts.
-demo: install-local install-airflow ## Start the stack, run the DAG on the sample, show what came of it
-	@$(MAKE) --no-print-directory --jobs=2 start warm
+demo: install-local install-airflow install-superset ## Start the stack, run the DAG on the sample, show what came of it
+	@$(MAKE) --no-print-directory --jobs=2 start prepare
 	@$(ELT) demo
+	@$(PYTHON) scripts/bytecode.py save $(RUNNING)
 
-demo-up: install-local install-airflow ## Start the stack, and no more
-	@$(MAKE) --no-print-directory --jobs=2 start warm
+demo-up: install-local install-airflow install-superset ## Start the stack, and no more
+	@$(MAKE) --no-print-directory --jobs=2 start prepare
+	@$(ELT) up
 	@$(ELT) status
 
-.PHONY: start warm
+.PHONY: start prepare
 start:
-	@$(ELT) up
-warm: data_ingestion/.venv/warm dbt/.venv/warm
-
-# Bytecode of what a load imports; dbt's parsed project.
-%/.venv/warm: %/.venv/installed
-	@$(WARM_UP)
-	@touch $@
-data_ingestion/.venv/warm: WARM_UP = $(@D)/bin/python -c 'import data_ingestion.write'
-dbt/.venv/warm: WARM_UP = $(ELT) dbt -- parse --quiet
+	@$(ELT) start
+# Beside the start, and behind it: empty tables and models, for whoever opens the dashboard first.
+prepare: install-data_ingestion install-dbt
+	@nice -n 19 $(ELT) prepare
 
 demo-down: install-local ## Stop it; data stays
 	@$(ELT) down
@@ -68,7 +64,7 @@ IMAGES := elt/airflow elt/superset elt/data-ingestion elt/dbt
 up: install-local ## Start the whole stack, building what is missing, and wait until it is healthy
 	@$(ELT) docker-check
 	@docker image inspect $(IMAGES:%=%:$(or $(IMAGE_TAG),latest)) >/dev/null 2>&1 || $(MAKE) --no-print-directory build
-	@$(COMPOSE) up --detach --wait
+	@$(COMPOSE) up --detach --wait || { $(ELT) docker-explain; exit 1; }
 	@$(ELT) addresses
 
 down: ## Stop it; data stays
@@ -134,6 +130,7 @@ $(PROJECTS:%=install-%): install-%: %/.venv/installed | env
 %/.venv/installed: %/pyproject.toml %/uv.lock | $(UV)
 	@echo "installing $(if $(filter .,$*),the tools,$*) …"
 	@$(UV) sync --quiet --frozen --project $*
+	@$(PYTHON) scripts/bytecode.py restore $*
 	@touch $@
 
 $(UV):

@@ -3,10 +3,13 @@
 Safe to run again: it migrates what is behind, and sets the password to the one configured.
 One process instead of four commands of the CLI, because each of those takes seconds to import.
 
-    python init_metadata.py
+    python init_metadata.py [AIRFLOW COMMAND ...]
+
+With a command of Airflow's (`api-server --port 8080`) it becomes that afterwards, in the same
+process: what was imported for the migration need not be imported again.
 
 Environment: AIRFLOW__DATABASE__SQL_ALCHEMY_CONN, AIRFLOW_ADMIN_USER, AIRFLOW_ADMIN_PASSWORD.
-Exit code: 0 done; 1 with the reason otherwise.
+Exit code: 0 done; 1 with the reason otherwise; the command's own.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from __future__ import annotations
 import os
 import sys
 
+from airflow.__main__ import main as airflow
 from airflow.providers.fab.auth_manager.models import Role, User
 from airflow.utils import db
 from airflow.utils.session import create_session
@@ -45,14 +49,18 @@ def make_login(username: str, password: str) -> None:
 
 
 def main() -> int:
-    """Migrate, then make the login."""
+    """Migrate, make the login, then become the command, if there is one."""
     try:
-        username, password = os.environ["AIRFLOW_ADMIN_USER"], os.environ["AIRFLOW_ADMIN_PASSWORD"]
+        # Taken out: what comes after has no use for them.
+        username = os.environ.pop("AIRFLOW_ADMIN_USER")
+        password = os.environ.pop("AIRFLOW_ADMIN_PASSWORD")
     except KeyError as missing:
         print(f"{missing} is not set: see .env.example", file=sys.stderr)
         return 1
     db.upgradedb()
     make_login(username, password)
+    if len(sys.argv) > 1:
+        airflow()
     return 0
 
 

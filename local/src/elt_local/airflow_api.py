@@ -6,7 +6,7 @@ Format: https://airflow.apache.org/docs/apache-airflow/3.3.2/stable-rest-api-ref
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import requests
 
@@ -83,21 +83,6 @@ class Airflow:
             return not self._call("GET", f"/dags/{dag_id}")["is_stale"]
         except StackError:
             return False
-
-    def wait_for(self, condition: Callable[[], bool], seconds: float = 120) -> None:
-        """Return when `condition` holds.
-
-        Raises:
-            StackError: that did not come about within `seconds`.
-        """
-        deadline = time.monotonic() + seconds
-        while not condition():
-            if time.monotonic() > deadline:
-                raise StackError(
-                    f"Airflow was not ready within {seconds:.0f} s: `make demo-status` and "
-                    "`make logs` show why"
-                )
-            time.sleep(0.25)
 
     def trigger(self, dag_id: str, **params) -> str:
         """Trigger a DAG as the form of the UI does; returns the id of the run."""

@@ -16,9 +16,34 @@ from elt_local.settings import PROJECT, Settings
 from elt_local.stack import Stack
 
 
-def up(settings: Settings, _: argparse.Namespace) -> int:
-    """start the stack and wait until it is healthy"""
+def start(settings: Settings, _: argparse.Namespace) -> int:
+    """start the stack and wait until Airflow can run the DAG"""
     demo.start(settings)
+    return 0
+
+
+def up(settings: Settings, _: argparse.Namespace) -> int:
+    """start the stack and wait until all of it is healthy"""
+    demo.start(settings)
+    demo.wait_for_superset(settings)
+    return 0
+
+
+def prepare(settings: Settings, _: argparse.Namespace) -> int:
+    """make the warehouse's tables and models, empty, as soon as there is a warehouse"""
+    settings.server.wait_for_warehouse()
+    components = {
+        "data_ingestion": ("loader", ["data-ingestion", "init"]),
+        "dbt": ("transformer", ["python", "init_marts.py"]),
+    }
+    for component, (role, (program, *options)) in components.items():
+        environment = settings.base_environment() | settings.libpq_environment(role)
+        done = subprocess.run(
+            [PROJECT / component / ".venv" / "bin" / program, *options],
+            env=environment, cwd=PROJECT / component, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        if done.returncode != 0:
+            raise StackError(f"{component}: {' '.join(options)} failed\n{done.stdout}")
     return 0
 
 
@@ -48,10 +73,14 @@ def status(settings: Settings, _: argparse.Namespace) -> int:
         return 1
     for process in processes:
         print(f"  {process['name']:<24}{process['statename']:<10}{process['description']}")
-    healthy = demo.airflow(settings).healthy()
-    print(f"  Airflow is {'healthy' if healthy else 'not healthy (yet)'}")
+    health = {
+        "Airflow": demo.airflow(settings).healthy(),
+        "Superset": demo.superset_answers(settings),
+    }
+    for name, healthy in health.items():
+        print(f"  {name} is {'healthy' if healthy else 'not healthy (yet)'}")
     print(demo.addresses(settings))
-    return 0 if healthy else 1
+    return 0 if all(health.values()) else 1
 
 
 def trigger(settings: Settings, arguments: argparse.Namespace) -> int:
@@ -93,10 +122,27 @@ def docker_check(settings: Settings, _: argparse.Namespace) -> int:
     return 0
 
 
+def docker_explain(_: Settings, __: argparse.Namespace) -> int:
+    """print why containers of the stack ended"""
+    print(docker.explain())
+    return 0
+
+
 def addresses(settings: Settings, _: argparse.Namespace) -> int:
     """print where the stack in Docker is, and its logins"""
-    print(demo.addresses(settings, superset=True))
+    print(demo.addresses(settings))
     return 0
+
+
+def execute(settings: Settings, arguments: argparse.Namespace) -> int:
+    """become a command of a component, with all that component needs in its environment"""
+    environments = {
+        "airflow": settings.airflow_environment,
+        "superset": settings.superset_environment,
+    }
+    environment = environments[arguments.component]()
+    os.environ["PATH"] = environment["PATH"]
+    os.execvpe(arguments.command[0], arguments.command, environment)
 
 
 def with_postgres(arguments: argparse.Namespace) -> int:
@@ -116,8 +162,9 @@ def parser() -> argparse.ArgumentParser:
         return command
 
     for name, function in {
-        "demo": run_demo, "up": up, "down": down, "reset": reset, "status": status, "logs": logs,
-        "docker-check": docker_check, "addresses": addresses,
+        "demo": run_demo, "start": start, "up": up, "prepare": prepare, "down": down,
+        "reset": reset, "status": status, "logs": logs, "docker-check": docker_check,
+        "docker-explain": docker_explain, "addresses": addresses,
     }.items():  # fmt: skip
         add(name, function)
     command = add("trigger", trigger)
@@ -127,6 +174,9 @@ def parser() -> argparse.ArgumentParser:
     command = add("psql", psql)
     command.add_argument("--role", default=postgres.SUPERUSER, choices=postgres.ROLES)
     command.add_argument("statement", nargs="?")
+    command = add("exec", execute)
+    command.add_argument("component", choices=["airflow", "superset"])
+    command.add_argument("command", nargs="+")
     for name, function in {"dbt": dbt, "with-postgres": with_postgres}.items():
         add(name, function).add_argument("command", nargs="*")
     return root

@@ -10,6 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import psycopg2.extras
+import requests
 
 from elt_local.airflow_api import Airflow
 from elt_local.errors import StackError
@@ -17,6 +18,7 @@ from elt_local.settings import WELL_KNOWN, Settings
 from elt_local.stack import Stack
 
 DAG = "transactions_elt"
+DASHBOARD = "/superset/dashboard/monitoring/"
 SAMPLE = "transactions_data.csv"
 FAILS_BY_DESIGN = "value_date_greater_than_transaction_date"
 
@@ -165,16 +167,17 @@ class Outcome:
         ]
 
 
-def addresses(settings: Settings, superset: bool = False) -> str:
+def addresses(settings: Settings) -> str:
     """Where to go and how to log in."""
-    lines = [
-        f"  Airflow    http://localhost:{settings['AIRFLOW_PORT']}   {_login(settings, 'AIRFLOW')}"
-    ]
-    if superset:
-        login = _login(settings, "SUPERSET")
-        lines.append(f"  Superset   http://localhost:{settings['SUPERSET_PORT']}   {login}")
-    lines.append(f"  Warehouse  localhost:{settings['WAREHOUSE_PORT']}/warehouse   make psql")
-    return "\n".join(lines)
+    airflow = f"http://localhost:{settings['AIRFLOW_PORT']}"
+    dashboard = f"http://localhost:{settings['SUPERSET_PORT']}{DASHBOARD}"
+    return "\n".join(
+        [
+            f"  Airflow    {airflow}   {_login(settings, 'AIRFLOW')}",
+            f"  Warehouse  localhost:{settings['WAREHOUSE_PORT']}/warehouse   make psql",
+            f"  Dashboard  {dashboard}   {_login(settings, 'SUPERSET')}",
+        ]
+    )
 
 
 def _login(settings: Settings, program: str) -> str:
@@ -185,15 +188,34 @@ def _login(settings: Settings, program: str) -> str:
     return f"{settings[f'{program}_ADMIN_USER']} / {password}"
 
 
+def superset_answers(settings: Settings) -> bool:
+    """Whether Superset serves, which it does once its dashboard is imported."""
+    session = requests.Session()
+    session.trust_env = False  # a proxy of the shell has no business on loopback
+    try:
+        return session.get(f"http://127.0.0.1:{settings['SUPERSET_PORT']}/health", timeout=10).ok
+    except requests.RequestException:
+        return False
+
+
 def start(settings: Settings) -> None:
-    """Bring the stack up, saying so where it is not."""
+    """Bring the stack up, saying so where it is not; returns when Airflow can run the DAG."""
     api, stack, began = airflow(settings), Stack(settings), time.monotonic()
     if stack.running() and api.healthy():
         return
-    print("starting Postgres and Airflow …", flush=True)
-    stack.up(wait_for_api=lambda: api.wait_for(api.answers))
-    api.wait_for(lambda: api.healthy() and api.has_dag(DAG))
-    print(f"ready after {time.monotonic() - began:.0f} s", flush=True)
+    print("starting Postgres, Airflow and Superset …", flush=True)
+    stack.up(api.answers)
+    stack.wait_for("airflow-scheduler", lambda: api.healthy() and api.has_dag(DAG))
+    print(f"Airflow is ready after {time.monotonic() - began:.0f} s", flush=True)
+
+
+def wait_for_superset(settings: Settings) -> None:
+    """Return when the dashboard can be looked at.
+
+    Raises:
+        StackError: Superset did not start, and why.
+    """
+    Stack(settings).wait_for("superset", lambda: superset_answers(settings))
 
 
 def demo(settings: Settings) -> int:
@@ -219,6 +241,7 @@ def demo(settings: Settings) -> int:
     outcome = Outcome.read(settings, since)
     print(f"\n{outcome.table()}\n")
     status = _verdict(outcome, settings.data_dir / SAMPLE.replace(".csv", ".truth.json"))
+    wait_for_superset(settings)
     print(addresses(settings))
     return status
 

@@ -8,13 +8,12 @@ import shutil
 import subprocess
 
 from elt_local.errors import StackError
-from elt_local.ports import check_port
+from elt_local.ports import PORTS, check_port
 from elt_local.settings import PROJECT, Settings
 
 OLDEST_ENGINE = (25, 0)  # health checks with a start interval
 OLDEST_COMPOSE = (2, 21)
 LEAST_MEMORY = 4 << 30  # bytes; 8 GB are comfortable
-PORTS = ("WAREHOUSE_PORT", "AIRFLOW_PORT", "SUPERSET_PORT")
 INSTALL = "install it: https://docs.docker.com/engine/install/"
 
 
@@ -29,6 +28,18 @@ def check(settings: Settings) -> None:
     if not settings.data_dir.is_dir():
         raise StackError(f"DATA_DIR is {settings.data_dir}, which is no folder: mend it in .env")
     _check_ports(settings)
+
+
+def explain() -> str:
+    """The last words of each container that ended badly, a line each."""
+    shown = _docker("compose", "ps", "--all", "--format", "json").stdout.splitlines()
+    found = []
+    for container in map(json.loads, shown):
+        if container["State"] == "exited" and container["ExitCode"]:
+            logs = _docker("logs", "--tail", "20", container["Name"])
+            words = (logs.stdout + logs.stderr).strip().splitlines() or ["it said nothing"]
+            found.append(f"{container['Service']}: {words[-1]}")
+    return "\n".join(found)
 
 
 def _docker(*arguments: str) -> subprocess.CompletedProcess:

@@ -6,6 +6,8 @@ import socket
 
 from elt_local.errors import StackError
 
+PORTS = ("WAREHOUSE_PORT", "AIRFLOW_PORT", "SUPERSET_PORT")  # the settings that name ours
+
 
 def check_port(port: int, setting: str) -> None:
     """See that nobody listens on a loopback port.

@@ -20,6 +20,8 @@ ROLE_PASSWORDS = ("LOADER_PASSWORD", "TRANSFORMER_PASSWORD", "REPORTER_PASSWORD"
 # What a secret must not be where it counts: the logins and passwords that demos are known for.
 WELL_KNOWN = {"airflow", "admin", "postgres", "password", "secret", "changeme", "warehouse"}
 SHORTEST_SECRET = 12  # characters, outside dev and test
+# Its process gets these besides, and none of Airflow's.
+SUPERSET_NEEDS = ("SUPERSET_SECRET_KEY", "SUPERSET_ADMIN_USER", "SUPERSET_ADMIN_PASSWORD")
 # A process of the stack gets these of the caller's environment, and no others.
 PASSED_ON = ("HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "PATH", "TMPDIR", "TZ", "SSL_CERT_FILE")
 
@@ -154,6 +156,24 @@ class Settings:
         alert = {"conn_type": "apprise", "extra": {"config": config}}
         environment["AIRFLOW_CONN_APPRISE_DEFAULT"] = json.dumps(alert)
         return environment
+
+    def superset_environment(self) -> dict[str, str]:
+        """All that Superset needs. It reaches the warehouse as reporter, by libpq's own names."""
+        component = PROJECT / "superset"
+        password = quote(self["SUPERSET_DB_PASSWORD"], safe="")
+        metadata = f"superset:{password}@127.0.0.1:{self['WAREHOUSE_PORT']}/superset"
+        libpq = self.libpq_environment("reporter")
+        return (
+            self.base_environment()
+            | {name: libpq[name] for name in libpq if name.startswith("PG")}
+            | {
+                "PATH": f"{component / '.venv/bin'}:{os.environ['PATH']}",
+                "PYTHONPATH": str(component),
+                "SUPERSET_HOME": str(self.state / "superset"),
+                "SUPERSET_DATABASE_URI": f"postgresql+psycopg2://{metadata}",
+            }
+            | {name: self[name] for name in SUPERSET_NEEDS}
+        )
 
     def _connection(self, role: str) -> str:
         """An Airflow connection to the warehouse, in Airflow's own JSON form."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shlex
@@ -14,14 +15,21 @@ import xmlrpc.client
 from collections.abc import Callable
 from pathlib import Path
 
+import psycopg2
 from supervisor.xmlrpc import SupervisorTransport
 
 from elt_local import postgres
 from elt_local.errors import StackError
-from elt_local.ports import check_port
+from elt_local.ports import PORTS, check_port
 from elt_local.settings import PROJECT, Settings
 
 LONGEST_SOCKET_PATH = 100  # the kernel takes 107 bytes, and supervisor adds a suffix at first
+
+
+def last_line(log: Path) -> str:
+    """What a program said last, which mostly is why it ended."""
+    lines = log.read_text(errors="replace").split("\n") if log.exists() else []
+    return next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
 
 
 def alive(pid: int) -> bool:
@@ -65,18 +73,18 @@ class Stack:
         """What supervisord knows of each process: name, statename, pid, description."""
         return self.supervisor.getAllProcessInfo() if self.running() else []
 
-    def up(self, wait_for_api: Callable[[], None]) -> None:
+    def up(self, api_answers: Callable[[], bool]) -> None:
         """Start all that does not run; again is safe and quick.
 
         Args:
-            wait_for_api: returns once Airflow's api-server answers.
+            api_answers: whether Airflow's api-server does.
 
         Raises:
             StackError: a port is taken, or a step failed; the message says what to do.
         """
         settings = self.settings
         if not self.running():
-            for setting in ("WAREHOUSE_PORT", "AIRFLOW_PORT"):
+            for setting in PORTS:
                 check_port(int(settings[setting]), setting)
             for folder in (settings.state, settings.logs):
                 folder.mkdir(parents=True, exist_ok=True)
@@ -84,29 +92,60 @@ class Stack:
             self._start_supervisor()
         if all(process["statename"] == "RUNNING" for process in self.processes()):
             return
-        self._start("postgres")
-        settings.server.wait()
         server = settings.server
+        self._start("postgres")
+        server.wait()
         server.init_warehouse(PROJECT / "init_db.sql", settings.role_passwords)
         server.run_sql(PROJECT / "metadata_init.sql", "postgres", settings.metadata_passwords)
-        self._init_airflow()
+        self._start("superset")
+        # It brings the metadata up to date before it serves, and only then can others use them.
         self._start("airflow-api-server")
+        self.wait_for("airflow-api-server", self._has_airflow_login)
         self._start("airflow-dag-processor")
         # Last: a run that was cut off goes on at once, and its tasks ask the api-server.
-        wait_for_api()
+        self.wait_for("airflow-api-server", api_answers)
         self._start("airflow-scheduler")
+
+    def wait_for(self, program: str, condition: Callable[[], bool], seconds: float = 120) -> None:
+        """Return when `condition` holds, which `program` is to bring about.
+
+        Raises:
+            StackError: the program ended instead, or it took longer than `seconds`.
+        """
+        deadline = time.monotonic() + seconds
+        first = self.supervisor.getProcessInfo(program)["pid"]
+        log = self.settings.logs / f"{program}.log"
+        while not condition():
+            process = self.supervisor.getProcessInfo(program)
+            first = first or process["pid"]
+            if process["statename"] not in ("RUNNING", "STARTING") or process["pid"] != first:
+                raise StackError(f"{program} did not start: {last_line(log)} ({log})")
+            if time.monotonic() > deadline:
+                raise StackError(f"{program} was not ready within {seconds:.0f} s: see {log}")
+            time.sleep(0.1)
+
+    def _has_airflow_login(self) -> bool:
+        """Whether the last step of `init_metadata.py` is done."""
+        login = "select from ab_user where username = %s"
+        with contextlib.closing(self.settings.server.connect("airflow")) as connection:
+            try:
+                with connection.cursor() as cursor:
+                    cursor.execute(login, [self.settings["AIRFLOW_ADMIN_USER"]])
+                    return cursor.rowcount > 0
+            except psycopg2.errors.UndefinedTable:
+                return False
 
     def _start_supervisor(self) -> None:
         settings = self.settings
-        environment = settings.airflow_environment() | {
-            "AIRFLOW_PORT": settings["AIRFLOW_PORT"],
+        environment = settings.values | settings.airflow_environment() | {
+            "ELT_LOCAL": str(Path(sys.executable).with_name("elt-local")),
             "LOG_DIR": str(settings.logs),
             "POSTGRES_COMMAND": shlex.join(settings.server.command()),
             "POSTGRES_HOME": str(settings.server.home),
             "POSTGRES_USER": postgres.server_user(),
             "STATE_DIR": str(settings.state),
             "SUPERVISOR_SOCKET": str(self.socket),
-        }
+        }  # fmt: skip
         command = [Path(sys.executable).with_name("supervisord")]
         command += ["--configuration", PROJECT / "local" / "supervisord.conf"]
         if os.geteuid() == 0:
@@ -124,19 +163,6 @@ class Stack:
         """Start a program without waiting for it to have stayed up."""
         if self.supervisor.getProcessInfo(program)["statename"] not in ("RUNNING", "STARTING"):
             self.supervisor.startProcess(program, False)
-
-    def _init_airflow(self) -> None:
-        log = self.settings.logs / "airflow-init.log"
-        environment = self.settings.airflow_environment() | {
-            name: self.settings[name] for name in ("AIRFLOW_ADMIN_USER", "AIRFLOW_ADMIN_PASSWORD")
-        }
-        with log.open("ab") as output:
-            done = subprocess.run(
-                ["python", PROJECT / "airflow" / "init_metadata.py"],
-                env=environment, stdout=output, stderr=output, cwd=self.settings.state,
-            )  # fmt: skip
-        if done.returncode != 0:
-            raise StackError(f"Airflow's database could not be prepared: see {log}")
 
     def down(self) -> bool:
         """Stop everything, the database last, and wait for it. False if nothing ran."""
