@@ -22,7 +22,8 @@ final as (
         -- times
         duration_seconds,
         executed_at,
-        executed_at = max(executed_at) over (partition by test_name) as is_latest
+        executed_at = max(executed_at) over (partition by test_name) as is_latest,
+        executed_at = max(executed_at) over () as is_newest_run
 
     from results
 
