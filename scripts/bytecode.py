@@ -33,7 +33,7 @@ def mirror(source: Path, target: Path) -> None:
                 if theirs.samefile(ours):
                     continue
                 theirs.unlink()
-            os.link(ours, theirs)  # noqa: PTH200
+            os.link(ours, theirs)
 
 
 def main() -> None:
