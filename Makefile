@@ -143,7 +143,7 @@ lint: install-. ## Check style, types of mistakes, and the SQL
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/yamllint --strict .
-	.venv/bin/shellcheck .ci/run tests/docker/engine tests/docker/images/postgres-entrypoint
+	.venv/bin/shellcheck .ci/run scripts/get_chromium.sh tests/docker/engine tests/docker/images/postgres-entrypoint
 	cd dbt && ../.venv/bin/sqlfluff lint models tests
 	@for project in $(PROJECTS); do $(UV) lock --check --quiet --project $$project || exit; done
 
@@ -160,8 +160,15 @@ test: install install-. ## Run all tests
 test-components: install
 	$(ELT) with-postgres -- $(MAKE) --no-print-directory test-local test-data-ingestion test-dbt test-airflow
 
-test-end-to-end: install install-.
+test-end-to-end: install install-. browser
 	.venv/bin/pytest tests --ignore tests/docker
+
+.PHONY: browser screenshots
+browser:
+	@scripts/get_chromium.sh
+
+screenshots: install install-. browser ## Take the pictures of the README anew, of a stack of their own
+	.venv/bin/pytest tests/test_browser.py --pictures docs/pictures
 
 .PHONY: test-local test-data-ingestion test-dbt test-airflow
 test-local: install-local
