@@ -92,7 +92,12 @@ TALISMAN_CONFIG = {
 }
 ENABLE_CORS = False
 FAB_API_SWAGGER_UI = False  # it loads from a third party
-FEATURE_FLAGS = {"EMBEDDABLE_CHARTS": False}
+FEATURE_FLAGS = {
+    "EMBEDDABLE_CHARTS": False,
+    # The page has few charts: all are drawn at once, also those below the fold, so that a printed
+    # page is whole.
+    "DASHBOARD_VIRTUALIZATION": False,
+}
 
 
 def FLASK_APP_MUTATOR(app) -> None:  # noqa: N802 - Superset's name
