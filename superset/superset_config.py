@@ -1,10 +1,10 @@
 """Superset's configuration; what differs from place to place comes from the environment.
 
-    SUPERSET_DATABASE_URI   where Superset keeps its own things (dashboards, users)
-    SUPERSET_SECRET_KEY     signs sessions; kept secret, and the same after a restart
-    PGHOST, PGPORT, PGDATABASE, PGUSER, PGPASSWORD   the warehouse, read by libpq
-    SUPERSET_CACHE_URL      redis://…; without it, files below SUPERSET_HOME are the cache
-    ELT_ENV                 outside dev and test a weak secret key is refused
+SUPERSET_DATABASE_URI   where Superset keeps its own things (dashboards, users)
+SUPERSET_SECRET_KEY     signs sessions; kept secret, and the same after a restart
+PGHOST, PGPORT, PGDATABASE, PGUSER, PGPASSWORD   the warehouse, read by libpq
+SUPERSET_CACHE_URL      redis://…; without it, files below SUPERSET_HOME are the cache
+ELT_ENV                 outside dev and test a weak secret key is refused
 """
 
 import logging
@@ -51,6 +51,7 @@ def secret_key() -> str:
 SQLALCHEMY_DATABASE_URI = setting("SUPERSET_DATABASE_URI")
 SECRET_KEY = secret_key()
 LOG_LEVEL = logging.WARNING
+ALEMBIC_SKIP_LOG_CONFIG = True  # migrations log as the rest does
 
 # Logins ------------------------------------------------------------------------------------------
 
