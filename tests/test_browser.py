@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -53,6 +54,12 @@ class Browser:
             expect(chart.locator(".slice_container")).to_be_visible(timeout=LONG)
             expect(chart.locator(".loading")).to_have_count(0, timeout=LONG)
 
+    def photograph(self, path: Path) -> None:
+        """The whole page, with its header where it belongs."""
+        self.page.evaluate("window.scrollTo(0, 0)")
+        self.page.wait_for_timeout(1_000)  # milliseconds, for what moves when the page does
+        self.page.screenshot(path=path, full_page=True)
+
     def rows(self, chart: str):
         """The lines of a table, by the chart's title."""
         return self.page.locator(f"[data-test-chart-name='{chart}'] tbody tr")
@@ -91,7 +98,7 @@ def test_the_dashboard_opens_without_errors_on_an_empty_warehouse(person, stack,
     person.open_dashboard()
     person.assert_no_error()
     expect(person.rows(ALERT)).to_have_count(0)
-    person.page.screenshot(path=pictures / "dashboard-empty.png", full_page=True)
+    person.photograph(pictures / "dashboard-empty.png")
 
 
 def test_a_click_in_airflow_runs_the_dag(person, stack, pictures):
@@ -131,7 +138,7 @@ def test_the_dashboard_shows_the_truth(person, truth, pictures):
     assert shown == sorted(over, key=lambda each: each[1], reverse=True)
     assert len(shown) == 5
     expect(person.rows("Backdated transactions")).to_have_count(truth.backdated)
-    person.page.screenshot(path=pictures / "dashboard.png", full_page=True)
+    person.photograph(pictures / "dashboard.png")
 
 
 def test_the_dashboard_fits_a_phone(person, pictures):
@@ -144,7 +151,7 @@ def test_the_dashboard_fits_a_phone(person, pictures):
         assert box["x"] + box["width"] <= 390
         if chart.locator("table, canvas").count():  # single numbers stand two in a row
             assert box["width"] > 300
-    person.page.screenshot(path=pictures / "dashboard-phone.png", full_page=True)
+    person.photograph(pictures / "dashboard-phone.png")
 
 
 def test_both_sessions_live_side_by_side(person):
