@@ -9,7 +9,7 @@ workers = 1
 threads = 8
 # Longer than the longest query may take (SUPERSET_WEBSERVER_TIMEOUT).
 timeout = 90
-graceful_timeout = 10
+graceful_timeout = 5
 keepalive = 5
 # A sign of life is written to a file twice a second: in memory, where a disk cannot stall it.
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108

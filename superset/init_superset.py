@@ -23,13 +23,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 
-# Hundreds of modules are imported and kept: the garbage collector would look for nothing.
-gc.disable()
-
-import sqlalchemy  # noqa: E402
-import yaml  # noqa: E402
-from flask_migrate import upgrade  # noqa: E402
-from superset.app import create_app  # noqa: E402
+import sqlalchemy
+import yaml
 
 HERE = Path(__file__).resolve().parent
 ASSETS = HERE / "assets"
@@ -150,14 +145,17 @@ def import_assets(files: dict[str, dict], user) -> None:
             for child in config.get(children) or []:
                 complete(child, schemas["datasets/"].fields[children].inner.schema, model)
     contents = {name: yaml.safe_dump(config) for name, config in files.items()}
+    logging.disable()  # what it has to say comes as an exception, and in one line
     try:
         with override_user(user):
             ImportAssetsCommand(contents).run()
-    except CommandInvalidError as error:
-        raise InitError(first_message(error.normalized_messages())) from None
     except CommandException as error:
         cause = error.__cause__ or error
-        raise InitError(f"{MARK}: {type(cause).__name__}: {cause}") from error
+        if isinstance(cause, CommandInvalidError):
+            raise InitError(first_message(cause.normalized_messages())) from None
+        raise InitError(f"{MARK}: {type(cause).__name__}: {cause}") from None
+    finally:
+        logging.disable(logging.NOTSET)
     remove_leftovers(db.session, Slice, {config.get("uuid") for config in files.values()})
 
 
@@ -182,17 +180,21 @@ def remove_leftovers(session, chart_model, uuids: set[str]) -> None:
     session.commit()
 
 
-def prepare(app, files: dict[str, dict]) -> None:
+def setting(name: str) -> str:
+    """A setting that must be there."""
+    if not os.environ.get(name):
+        raise InitError(f"{name} is not set: see .env.example")
+    return os.environ[name]
+
+
+def prepare(app, files: dict[str, dict], username: str, password: str) -> None:
     """All that has to be true before the first page is asked for.
 
     Raises:
         InitError: with the reason.
     """
-    try:
-        username = os.environ["SUPERSET_ADMIN_USER"]
-        password = os.environ.pop("SUPERSET_ADMIN_PASSWORD")  # the server has no need of it
-    except KeyError as missing:
-        raise InitError(f"{missing.args[0]} is not set: see .env.example") from None
+    from flask_migrate import upgrade
+
     security = app.appbuilder.sm
     with app.app_context():
         with redirect_stdout(io.StringIO()):  # the migrations' own chatter
@@ -234,7 +236,7 @@ def check_metadata() -> None:
     Raises:
         InitError: it does not.
     """
-    engine = sqlalchemy.create_engine(os.environ["SUPERSET_DATABASE_URI"])
+    engine = sqlalchemy.create_engine(setting("SUPERSET_DATABASE_URI"))
     try:
         engine.connect().close()
     except sqlalchemy.exc.OperationalError as error:
@@ -245,16 +247,21 @@ def check_metadata() -> None:
 
 def main() -> int:
     """Prepare; then serve, if that is asked for."""
-    # What Superset's own migrations and import say of themselves is of no use to who runs them.
-    logging.getLogger("alembic").setLevel(logging.ERROR)
-    warnings.simplefilter("ignore", sqlalchemy.exc.SAWarning)
     try:
-        if os.environ.get("SUPERSET_DATABASE_URI"):  # else the configuration says so
-            check_metadata()
+        login = setting("SUPERSET_ADMIN_USER"), setting("SUPERSET_ADMIN_PASSWORD")
+        del os.environ["SUPERSET_ADMIN_PASSWORD"]  # the server has no need of it
         files = read_assets()
         check_references(files)
+        check_metadata()
+        # Thousands of objects are made and kept: the garbage collector would find nothing.
+        gc.disable()
+        from superset.app import create_app
+
         app = create_app()
-        prepare(app, files)
+        # What Superset's own migrations say of themselves is of no use to who runs them.
+        logging.getLogger("alembic").setLevel(logging.ERROR)
+        warnings.simplefilter("ignore", sqlalchemy.exc.SAWarning)
+        prepare(app, files, *login)
     except InitError as error:
         print(f"init_superset: {error}", file=sys.stderr)
         return 1

@@ -1,0 +1,219 @@
+"""Who may do what, and how a start without secrets ends."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+
+import psycopg2
+import pytest
+import requests
+
+from tests.conftest import COMPONENT, Api, Stack
+
+ANALYST = {"username": "analyst", "password": "not-a-secret-either"}
+ROWS = "select count(*) from staging.transactions"
+
+
+@pytest.fixture(scope="module", params=["Admin", "Alpha and sql_lab"])
+def user(request: pytest.FixtureRequest, stack: Stack, admin: Api) -> Api:
+    """Someone who may use SQL Lab."""
+    if request.param == "Admin":
+        return admin
+    roles = {
+        role["name"]: role["id"]
+        for role in admin.get("/api/v1/security/roles/").json()["result"]
+    }  # fmt: skip
+    new = ANALYST | {
+        "first_name": "An", "last_name": "Analyst", "email": "analyst@localhost", "active": True,
+        "roles": [roles["Alpha"], roles["sql_lab"]],
+    }  # fmt: skip
+    assert admin.post("/api/v1/security/users/", json=new).ok
+    return Api(stack.address, ANALYST)
+
+
+def test_sql_lab_reads_the_marts(user: Api) -> None:
+    answer = user.sql("select count(*) as accounts from marts.accounts")
+    assert answer.json()["data"] == [{"accounts": 10}]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "delete from staging.transactions",
+        "insert into audit.test_results select * from audit.test_results",
+        "create table marts.mine (id int)",
+        "drop view marts.accounts",
+        "set default_transaction_read_only = off; delete from staging.transactions",
+        "set role transformer; delete from staging.transactions",
+        "begin read write; truncate staging.transactions; commit",
+        "with gone as (delete from staging.transactions returning 1) select count(*) from gone",
+        "explain analyze delete from staging.transactions",
+    ],
+)
+def test_sql_lab_cannot_write(stack: Stack, user: Api, statement: str) -> None:
+    before = stack.rows(ROWS)
+    answer = user.sql(statement)
+    assert answer.status_code >= 400, answer.text
+    assert answer.json()["errors"]
+    assert stack.rows(ROWS) == before
+    assert stack.rows("select to_regclass('marts.mine'), to_regclass('marts.accounts')::text") == [
+        (None, "marts.accounts")
+    ]
+
+
+def test_sql_lab_makes_no_table_of_a_query(stack: Stack, user: Api) -> None:
+    options = {"select_as_cta": True, "tmp_table_name": "mine", "schema": "marts"}
+    assert user.sql("select 1 as one", **options).status_code >= 400
+    assert stack.rows("select to_regclass('marts.mine')") == [(None,)]
+
+
+@pytest.mark.parametrize("table", ["raw.transactions", "raw._loads", "raw._rejects"])
+def test_sql_lab_cannot_read_raw(user: Api, table: str) -> None:
+    answer = user.sql(f"select * from {table} limit 1")
+    assert answer.status_code >= 400
+    assert "permission denied" in answer.text
+
+
+def test_sql_lab_cannot_reach_another_database(stack: Stack, user: Api) -> None:
+    other = stack.metadata
+    for answer in (
+        user.sql(f"select * from {other}.public.ab_user"),
+        user.sql("select * from public.ab_user", catalog=other),
+        user.sql("select pg_read_file('/etc/passwd')"),
+        user.sql("copy (select 1) to program 'true'"),
+    ):
+        assert answer.status_code >= 400, answer.text
+    login = {"user": "reporter", "password": os.environ["REPORTER_PASSWORD"]}
+    with pytest.raises(psycopg2.OperationalError, match="permission denied for database"):
+        psycopg2.connect(dbname=other, **login)
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/api/v1/dashboard/monitoring"),
+        ("GET", "/api/v1/chart/1/data/"),
+        ("POST", "/api/v1/chart/data"),
+        ("POST", "/api/v1/sqllab/execute/"),
+        ("GET", "/api/v1/assets/export/"),
+        ("GET", "/api/v1/database/"),
+        ("GET", "/superset/dashboard/monitoring/"),
+    ],
+)
+def test_nobody_sees_anything(stack: Stack, method: str, path: str) -> None:
+    answer = Api(stack.address).request(method, path, json={})
+    refused = answer.status_code in (400, 401, 403, 404)  # 400: no CSRF token
+    assert refused or "/login" in answer.headers["Location"]
+    assert "Monitoring" not in answer.text
+
+
+def test_nobody_makes_a_login_for_himself(stack: Stack) -> None:
+    answer = Api(stack.address).get("/register/form")
+    assert answer.status_code in (302, 404)
+    assert "public" not in stack.rows(
+        "select string_agg(lower(name), ',') from ab_role join ab_permission_view_role"
+        " on ab_role.id = role_id",
+        stack.metadata,
+    )[0][0]  # fmt: skip
+
+
+def test_pages_ask_no_other_host(stack: Stack) -> None:
+    answer = Api(stack.address).get("/login/")
+    policy = answer.headers["Content-Security-Policy"]
+    assert "default-src 'self'" in policy
+    assert "http" not in policy
+    assert "unsafe-eval" not in policy
+    assert "superset_session=" in answer.headers["Set-Cookie"]
+
+
+@pytest.mark.parametrize("path", ["/login/", "/api/v1/security/login"])
+def test_passwords_cannot_be_tried_for_ever(stack: Stack, path: str) -> None:
+    nobody = Api(stack.address)
+    # From another address than that of the other tests, whose logins must not be refused.
+    nobody.mount("http://", From("127.0.0.2"))
+    try:
+        page = nobody.get("/login/").text
+    except requests.ConnectionError:
+        pytest.skip("this machine has one loopback address only")
+    token = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', page.replace("\n", " "))[1]
+    guess = {"username": "admin", "password": "guess", "provider": "db"}
+    body = {"data": guess | {"csrf_token": token}} if path == "/login/" else {"json": guess}
+    answers = [nobody.post(path, **body).status_code for _ in range(12)]
+    assert answers[0] != 429
+    assert answers[-1] == 429
+
+
+class From(requests.adapters.HTTPAdapter):
+    """Speaks from a local address of choice."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        super().__init__()
+
+    def init_poolmanager(self, *arguments, **options) -> None:
+        super().init_poolmanager(*arguments, source_address=(self.address, 0), **options)
+
+
+KEY = "0123456789abcdef0123456789abcdef"
+CONFIGURED = {
+    "SUPERSET_SECRET_KEY": KEY,
+    "SUPERSET_DATABASE_URI": "postgresql://",
+    "ELT_ENV": "prod",
+}
+
+
+def configure(**environment: str) -> tuple[int, list[str]]:
+    """Read the configuration; its status, and the lines it says."""
+    done = subprocess.run(
+        [sys.executable, "superset_config.py"], cwd=COMPONENT, capture_output=True, text=True,
+        env={"PATH": os.environ["PATH"]} | CONFIGURED | environment,
+    )  # fmt: skip
+    return done.returncode, done.stderr.splitlines()
+
+
+@pytest.mark.parametrize("name", ["SUPERSET_SECRET_KEY", "SUPERSET_DATABASE_URI"])
+def test_a_setting_that_is_missing(name: str) -> None:
+    for stage in ("dev", "prod"):
+        status, said = configure(**{name: "", "ELT_ENV": stage})
+        assert (status, said) == (1, [f"{name} is not set: see .env.example"])
+
+
+@pytest.mark.parametrize(
+    ("key", "reason"),
+    [
+        ("CHANGE_ME_TO_A_COMPLEX_RANDOM_SECRET", "publicly known"),
+        ("thisISaSECRET_1234", "publicly known"),
+        ("TEST_NON_DEV_SECRET", "publicly known"),
+        ("YOUR_OWN_RANDOM_GENERATED_SECRET_KEY", "publicly known"),
+        (r"\2\1thisismyscretkey\1\2\e\y\y\h", "publicly known"),
+        (KEY[:31], "too short"),
+    ],
+)
+def test_a_key_that_is_no_secret(key: str, reason: str) -> None:
+    status, said = configure(SUPERSET_SECRET_KEY=key)
+    assert status == 1
+    assert [reason in line for line in said] == [True]
+    assert configure(SUPERSET_SECRET_KEY=key, ELT_ENV="staging")[0] == 1
+    assert configure(SUPERSET_SECRET_KEY=key, ELT_ENV="")[0] == 1
+    assert configure(SUPERSET_SECRET_KEY=key, ELT_ENV="dev") == (0, [])
+
+
+def test_a_key_that_is_one() -> None:
+    assert configure() == (0, [])
+
+
+@pytest.mark.parametrize(
+    ("setting", "reason"),
+    [
+        ({"SUPERSET_ADMIN_PASSWORD": ""}, "SUPERSET_ADMIN_PASSWORD is not set: see .env.example"),
+        ({"SUPERSET_DATABASE_URI": "postgresql+psycopg2://x@127.0.0.1:1/x"}, "cannot be used"),
+    ],
+)
+def test_a_start_that_cannot_be(stack: Stack, setting: dict[str, str], reason: str) -> None:
+    status, output = stack.start(**setting).end()
+    assert status == 1
+    assert "Traceback" not in output
+    assert reason in output.splitlines()[-1]

@@ -1,0 +1,118 @@
+"""What git says becomes true at each start, and what the UI says can be brought to git."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ASSETS, BROKEN, PROJECT, Api, Stack, charts, dashboard, texts
+
+BY_NAME = {chart["slice_name"]: chart for chart in charts()}
+
+
+def changed(before: dict[str, str], after: dict[str, str]) -> dict[str, set[str]]:
+    """The lines that came or went, by file."""
+    return {
+        name: set(before.get(name, "").splitlines()) ^ set(after.get(name, "").splitlines())
+        for name in before.keys() | after.keys()
+        if before.get(name) != after.get(name)
+    }
+
+
+def test_the_dashboard_is_published(admin: Api) -> None:
+    found = admin.get("/api/v1/dashboard/monitoring").json()["result"]
+    assert (found["dashboard_title"], found["published"]) == ("Monitoring Dashboard", True)
+    on_it = admin.get("/api/v1/dashboard/monitoring/charts").json()["result"]
+    assert {chart["slice_name"] for chart in on_it} == BY_NAME.keys()
+
+
+def test_the_export_is_what_git_has(stack: Stack, tmp_path: Path) -> None:
+    shutil.copytree(ASSETS, tmp_path / "assets")
+    assert changed(texts(ASSETS), stack.export(tmp_path / "assets")) == {}
+    # Into an empty folder the same objects come, under names made of their titles.
+    fresh = stack.export(tmp_path / "fresh")
+    assert sorted(fresh.values()) == sorted(texts(ASSETS).values())
+
+
+def test_a_second_start_changes_nothing(stack: Stack) -> None:
+    before, after = stack.restarted.result()
+    assert changed(before, after) == {}
+
+
+def test_changes_by_hand(stack: Stack, admin: Api, tmp_path: Path) -> None:
+    shutil.copytree(ASSETS, tmp_path, dirs_exist_ok=True)
+    stack.broken[list(BROKEN)[-1]].result()  # no other start beside this one
+    number = stack.counts()
+
+    # A change is exported as that change: the file keeps its name, all else stays.
+    flows = admin.find("chart", BY_NAME["Withdrawals and deposits"]["uuid"])
+    change = {"slice_name": "In and out", "cache_timeout": 60}
+    assert admin.put(f"/api/v1/chart/{flows['id']}", json=change).ok
+    assert changed(texts(ASSETS), stack.export(tmp_path)) == {
+        "charts/flows.yaml": {
+            "slice_name: Withdrawals and deposits", "slice_name: In and out", "cache_timeout: 60",
+        }
+    }  # fmt: skip
+
+    # A chart deleted by hand leaves the export, and so does its place on the dashboard's list.
+    alert = admin.find("chart", BY_NAME["Last load"]["uuid"])
+    assert admin.delete(f"/api/v1/chart/{alert['id']}").ok
+    assert "charts/last_load.yaml" not in stack.export(tmp_path)
+
+    # What someone made in the UI is nobody's to remove; what an earlier import made is ours.
+    dataset = admin.find("dataset", BY_NAME["History of loads"]["dataset_uuid"])
+    for name in ("Of someone", "Ours of old"):
+        new = {"slice_name": name, "datasource_id": dataset["id"], "datasource_type": "table",
+               "viz_type": "table", "params": "{}"}  # fmt: skip
+        assert admin.post("/api/v1/chart/", json=new).ok
+    stack.rows(
+        "update slices set external_url = 'superset/assets/charts/old.yaml'"
+        " where slice_name = 'Ours of old'",
+        stack.metadata,
+    )
+
+    # The next start makes true again what git says.
+    stack.init()
+    assert changed(texts(ASSETS), stack.export(tmp_path)) == {}
+    names = [name for (name,) in stack.rows("select slice_name from slices", stack.metadata)]
+    assert sorted(names) == sorted([*BY_NAME, "Of someone"])
+    stack.rows("delete from slices where slice_name = 'Of someone'", stack.metadata)
+    assert stack.counts() == number
+
+
+def test_no_password_in_what_is_kept(stack: Stack, tmp_path: Path) -> None:
+    password = stack.environment["PGPASSWORD"]
+    assert not [name for name, text in stack.export(tmp_path).items() if password in text]
+    tables = stack.rows(
+        "select tablename from pg_tables where schemaname = 'public'", stack.metadata
+    )
+    assert len(tables) > 40
+    for (table,) in tables:
+        statement = f"select 1 from \"{table}\" as kept where kept::text like '%{password}%'"
+        assert stack.rows(statement, stack.metadata) == [], table
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_a_broken_file_fails_the_start(stack: Stack, case: str) -> None:
+    status, output = stack.broken[case].result()
+    assert status == 1
+    assert "Traceback" not in output
+    assert f"init_superset: {BROKEN[case][-1]}" in output.splitlines()[-1]
+
+
+def test_charts_on_the_dashboard_are_those_of_git() -> None:
+    position = dashboard()["position"].values()
+    placed = [
+        part["meta"]["uuid"]
+        for part in position
+        if isinstance(part, dict) and part["type"] == "CHART"
+    ]  # fmt: skip
+    assert sorted(placed) == sorted(chart["uuid"] for chart in BY_NAME.values())
+
+
+def test_the_threshold_stands_once() -> None:
+    project = (PROJECT / "dbt" / "dbt_project.yml").read_text()
+    assert "large_withdrawal_threshold: 1000000000\n" in project
+    assert not [name for name, text in texts(ASSETS).items() if "000000000" in text]

@@ -1,0 +1,185 @@
+"""Every number of the dashboard, against SQL that knows nothing of the charts.
+
+The SQL here reads what the loader and dbt's staging and tests wrote, never a mart.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, date, datetime
+from decimal import Decimal
+
+import pytest
+
+from tests.conftest import ASSETS, SAMPLE, Api, Stack, charts, dashboard, yaml
+
+TRUTH = json.loads(SAMPLE.with_suffix(".truth.json").read_text())
+THRESHOLD = Decimal(1_000_000_000)
+ALERT = "Alert: Accounts which withdrew more than 1 billion $USD"
+CHARTS = {chart["slice_name"]: chart for chart in charts()}
+UNFILTERED = {
+    "Last load", "Newest transaction", "Tests failed", "History of loads", "Test results per run",
+    "Newest result of each test",
+}  # fmt: skip
+# None: everything. The other one is what the two filters of the page send.
+EVERYTHING = (None, ())
+FILTERED = ("2015-07-01 : 2019-07-01", ("409000611074", "1196711", "409000493210"))
+
+EXPECTED = {
+    "Last load": """
+        select finished_at, source_file, status, rows_loaded, rows_duplicate, rows_rejected
+        from raw._loads where load_id = (select max(load_id) from raw._loads)
+    """,
+    "Newest transaction": "select max(transaction_date) from staging.transactions",
+    "Tests failed": """
+        select count(*) from audit.test_results where status not in ('pass', 'warn', 'skipped')
+        and executed_at > now() - interval '1 hour'
+    """,
+    ALERT: """
+        select account_number, total
+        from (
+            select account_number, sum(withdrawal_amount) as total
+            from staging.transactions where {filter} group by 1
+        ) as accounts
+        where total > 1000000000 order by 2 desc
+    """,
+    "Withdrawals and deposits": """
+        select make_date(extract(year from transaction_date)::int,
+                         extract(month from transaction_date)::int, 1),
+               sum(withdrawal_amount), sum(deposit_amount)
+        from staging.transactions where {filter} group by 1
+    """,
+    "Balance per account": """
+        select distinct on (account_number) account_number, balance_amount
+        from staging.transactions where {filter}
+        order by account_number, transaction_date desc, _load_id desc, _source_line desc
+    """,
+    "Biggest transactions": """
+        select transaction_date, account_number,
+               case when withdrawal_amount > 0 then 'withdrawal' else 'deposit' end,
+               greatest(withdrawal_amount, deposit_amount), transaction_details
+        from staging.transactions where {filter} order by 4 desc limit 25
+    """,
+    "Backdated transactions": """
+        select transaction_date, value_date, transaction_date - value_date, account_number,
+               case when withdrawal_amount > 0 then 'withdrawal' else 'deposit' end,
+               greatest(withdrawal_amount, deposit_amount)
+        from staging.transactions where value_date < transaction_date and {filter}
+        order by 3 desc, 1 desc
+    """,
+    "History of loads": """
+        select finished_at, source_file, status, rows_read, rows_loaded, rows_duplicate,
+               rows_rejected, error
+        from raw._loads order by load_id desc
+    """,
+    "Test results per run": """
+        select to_char(max(executed_at) at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS'),
+               sum((status in ('fail', 'error'))::int), sum((status = 'warn')::int),
+               sum((status = 'pass')::int), sum((status = 'skipped')::int)
+        from audit.test_results group by date_trunc('hour', executed_at)
+    """,
+    "Newest result of each test": """
+        select test_name, status, failures, executed_at from audit.test_results
+        where executed_at > now() - interval '1 hour'
+        order by failures desc nulls first, test_name
+    """,
+}
+# Charts whose bars Superset sorts in the browser.
+UNSORTED = {"Withdrawals and deposits", "Balance per account", "Test results per run"}
+FILTER = """
+    transaction_date >= '2015-07-01' and transaction_date < '2019-07-01'
+    and account_number in ('409000611074', '1196711', '409000493210')
+"""
+
+
+def shown(result: dict) -> list[tuple]:
+    """The rows of a chart; times as times, as its page reads them."""
+    kinds = dict(zip(result["colnames"], result["coltypes"], strict=True))
+
+    def value(column: str, cell: object) -> object:
+        if kinds[column] == 2 and cell is not None:  # temporal: milliseconds
+            return datetime.fromtimestamp(cell / 1000, UTC).replace(tzinfo=None)
+        return cell
+
+    return [tuple(value(column, row[column]) for column in result["colnames"]) for row in
+            result["data"]]  # fmt: skip
+
+
+def comparable(rows: list[tuple], ordered: bool) -> list[tuple]:
+    """The same with amounts to the cent and times to the millisecond, as far as JSON carries."""
+
+    def value(cell: object) -> object:
+        if isinstance(cell, datetime):
+            cell = cell.astimezone(UTC).replace(tzinfo=None) if cell.tzinfo else cell
+            return cell.replace(microsecond=cell.microsecond // 1000 * 1000)
+        if isinstance(cell, date):
+            return datetime(cell.year, cell.month, cell.day)
+        if isinstance(cell, int | float | Decimal) and not isinstance(cell, bool):
+            return f"{cell:.2f}"
+        return cell
+
+    rows = [tuple(value(cell) for cell in row) for row in rows]
+    return rows if ordered else sorted(rows)
+
+
+def test_every_chart_is_tested() -> None:
+    assert EXPECTED.keys() == CHARTS.keys()
+
+
+@pytest.mark.parametrize("name", CHARTS)
+@pytest.mark.parametrize("filters", [EVERYTHING, FILTERED], ids=["everything", "filtered"])
+def test_numbers(stack: Stack, admin: Api, name: str, filters: tuple) -> None:
+    if filters == FILTERED and name in UNFILTERED:
+        filters = EVERYTHING
+    condition = "true" if filters == EVERYTHING else FILTER
+    found = shown(admin.data(CHARTS[name], *filters))
+    expected = stack.rows(EXPECTED[name].format(filter=condition))
+    assert expected
+    ordered = name not in UNSORTED
+    assert comparable(found, ordered) == comparable(expected, ordered)
+
+
+def test_the_alert_is_the_samples_truth(admin: Api) -> None:
+    found = {
+        row["account_number"]: row["total_withdrawn"] for row in admin.data(CHARTS[ALERT])["data"]
+    }
+    totals = {name: Decimal(one["withdrawals"]) for name, one in TRUTH["accounts"].items()}
+    truth = {name: total for name, total in totals.items() if total > THRESHOLD}
+    assert {name: f"{total:.2f}" for name, total in found.items()} == {
+        name: f"{total:.2f}" for name, total in truth.items()
+    }
+    assert len(truth) > 1
+
+
+def test_filters_reach_the_charts_they_are_about() -> None:
+    names = {
+        component["meta"]["chartId"]: component["meta"]["sliceName"]
+        for component in dashboard()["position"].values()
+        if isinstance(component, dict) and component["type"] == "CHART"
+    }
+    filters = dashboard()["metadata"]["native_filter_configuration"]
+    assert [one["name"] for one in filters] == ["Period", "Account"]
+    for one in filters:
+        assert {names[chart] for chart in one["scope"]["excluded"]} == UNFILTERED
+    for name in CHARTS.keys() - UNFILTERED:
+        operators = [f.get("operator") for f in CHARTS[name]["params"]["adhoc_filters"]]
+        assert "TEMPORAL_RANGE" in operators, name
+
+
+@pytest.mark.parametrize("name", CHARTS)
+def test_an_empty_warehouse_is_no_error(stack: Stack, name: str) -> None:
+    result = stack.empty[name]
+    assert result["error"] is None
+    assert [value for row in result["data"] for value in row.values() if value is not None] == []
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ASSETS / "datasets").iterdir()), ids=lambda path: path.stem
+)
+def test_a_dataset_has_the_columns_of_its_mart(stack: Stack, path) -> None:
+    dataset = yaml.safe_load(path.read_text())
+    there = stack.rows(
+        "select attname from pg_attribute where attnum > 0 and not attisdropped"
+        f" and attrelid = '{dataset['schema']}.{dataset['table_name']}'::regclass"
+    )
+    assert {one["column_name"] for one in dataset["columns"]} == {name for (name,) in there}
