@@ -50,21 +50,23 @@ def processes(stack) -> dict[str, int]:
     return {name: int(pid) for name, pid in re.findall(r"(\S+) +RUNNING +pid (\d+)", shown)}
 
 
-def kill(stack, name: str) -> None:
-    """Kill one process as a crash would, and return when the stack is healthy without it."""
-    pid = processes(stack)[name]
-    os.kill(pid, signal.SIGKILL)
+def kill(stack, *names: str) -> None:
+    """Kill processes as a crash would, and return when the stack is healthy without them."""
+    before = processes(stack)
+    for name in names:
+        os.kill(before[name], signal.SIGKILL)
     deadline = time.monotonic() + 90
     while True:
         status = stack.make("demo-status")
-        again = re.search(rf"{name} +RUNNING +pid (\d+)", status.stdout)
-        if status.returncode == 0 and again and int(again[1]) != pid:
+        now = processes(stack)
+        if status.returncode == 0 and all(now.get(name, 0) != before[name] for name in names):
             return
         assert time.monotonic() < deadline, status.stdout
         time.sleep(0.5)
 
 
 def test_demo_shows_what_came_of_the_sample(stack, truth):
+    told = len(stack.alerts)
     demo = stack.make("demo")
     assert demo.returncode == 0, demo.stdout
 
@@ -86,6 +88,11 @@ def test_demo_shows_what_came_of_the_sample(stack, truth):
         "test_transformed_data": "failed",
     }
     assert f"http://localhost:{stack.environment['AIRFLOW_PORT']}" in demo.stdout
+    dashboard = f"http://localhost:{stack.environment['SUPERSET_PORT']}/superset/dashboard/"
+    assert dashboard in demo.stdout.splitlines()[-1]
+    # One failed run is one message.
+    assert len(stack.alerts) == told + 1
+    assert "transactions_elt: test_transformed_data failed" in stack.alerts[-1]
 
 
 def test_staging_holds_the_sums_of_the_file_to_the_cent(stack, truth):
@@ -113,16 +120,9 @@ def test_the_log_names_the_failing_test_its_rows_and_their_table(stack, truth):
     assert held == [(truth.backdated,)]
 
 
-def test_a_failure_is_announced_once(stack):
-    before = len(stack.alerts)
-    assert stack.make("trigger").returncode != 0
-    assert len(stack.alerts) == before + 1
-    assert "transactions_elt: test_transformed_data failed" in stack.alerts[-1]
-
-
-def test_again_adds_nothing_after_the_scheduler_was_killed(stack):
+def test_again_adds_nothing_after_scheduler_and_superset_were_killed(stack):
     before = counts(stack)
-    kill(stack, "airflow-scheduler")
+    kill(stack, "airflow-scheduler", "superset")
     assert stack.make("demo").returncode == 0
     assert counts(stack) == before
     assert stack.query("select count(*) from raw._loads") == [(1,)]
