@@ -115,6 +115,10 @@ check-data-staging: ## Show the sums per account, and the first rows of staging.
 dbt: install-local install-dbt ## Run dbt: CMD="docs generate", debug, compile, docs serve, …
 	@$(ELT) dbt -- $(or $(CMD),--help)
 
+.PHONY: dashboard-export
+dashboard-export: install-local ## Write what was arranged in Superset's pages back into superset/assets
+	@$(ELT) dashboard-export
+
 ##@ Development
 
 .PHONY: env install lock lint format test test-docker
@@ -143,7 +147,7 @@ lint: install-. ## Check style, types of mistakes, and the SQL
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/yamllint --strict .
-	.venv/bin/shellcheck .ci/run tests/docker/engine tests/docker/images/postgres-entrypoint
+	.venv/bin/shellcheck .ci/run scripts/get_chromium.sh tests/docker/engine tests/docker/images/postgres-entrypoint
 	cd dbt && ../.venv/bin/sqlfluff lint models tests
 	@for project in $(PROJECTS); do $(UV) lock --check --quiet --project $$project || exit; done
 
@@ -158,12 +162,20 @@ test: install install-. ## Run all tests
 
 .PHONY: test-components test-end-to-end
 test-components: install
-	$(ELT) with-postgres -- $(MAKE) --no-print-directory test-local test-data-ingestion test-dbt test-airflow
+	$(ELT) with-postgres -- $(MAKE) --no-print-directory \
+	    test-local test-data-ingestion test-dbt test-airflow test-superset
 
-test-end-to-end: install install-.
+test-end-to-end: install install-. browser
 	.venv/bin/pytest tests --ignore tests/docker
 
-.PHONY: test-local test-data-ingestion test-dbt test-airflow
+.PHONY: browser screenshots
+browser:
+	@scripts/get_chromium.sh
+
+screenshots: install install-. browser ## Take the pictures of the README anew, of a stack of their own
+	.venv/bin/pytest tests/test_browser.py --pictures docs/pictures
+
+.PHONY: test-local test-data-ingestion test-dbt test-airflow test-superset
 test-local: install-local
 	cd local && .venv/bin/pytest
 
@@ -175,6 +187,9 @@ test-dbt: install-dbt
 
 test-airflow: install-airflow
 	cd airflow && .venv/bin/pytest
+
+test-superset: install-superset install-data_ingestion install-dbt install-local
+	cd superset && .venv/bin/pytest
 
 test-docker: install-local install-. ## Run the tests of the stack in Docker; needs an engine
 	.venv/bin/pytest tests/docker

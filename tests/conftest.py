@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import shutil
 import tempfile
 from collections import defaultdict
@@ -11,8 +12,49 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import sync_playwright
 
 from support import SAMPLE, Stack, Truth, listen, stack_environment
+
+NO_BROWSER = "no Chromium or Chrome on this machine: install one, or set CHROMIUM to its program"
+# The browser itself is to ask no host, either.
+QUIET = (
+    *("--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
+    *("--disable-background-networking", "--disable-component-update"),
+)
+
+
+def pytest_addoption(parser):
+    parser.addoption("--pictures", type=Path, help="where the screenshots are kept")
+
+
+def find_browser() -> str | None:
+    """The program of a Chromium that is there."""
+    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+    mac = Path("/Applications/Google Chrome.app/Contents/MacOS/Google Chrome")
+    found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
+    return found or (str(mac) if mac.exists() else None)
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """A real one, headless. In CI it must be there; elsewhere its tests are skipped, and say so."""
+    program = find_browser()
+    if program is None:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(NO_BROWSER)
+    # As root Chromium refuses its sandbox; it sees no page but ours.
+    options = [*QUIET, "--no-sandbox"] if os.geteuid() == 0 else [*QUIET]
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=program, args=options)
+        yield running
+        running.close()
+
+
+def pytest_terminal_summary(terminalreporter):
+    skipped = terminalreporter.stats.get("skipped", [])
+    if any(NO_BROWSER in str(report.longrepr) for report in skipped):
+        terminalreporter.section("THE TESTS IN A BROWSER WERE SKIPPED", red=True, bold=True)
+        terminalreporter.line(NO_BROWSER)
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import shutil
 import subprocess
 import threading
 import time
@@ -22,10 +23,12 @@ BY_DESIGN = [
     ("test_transformed_data", "failed"),
 ]
 SERVICES = {
-    "warehouse", "metadata", "docker-proxy", "superset",
+    "warehouse", "metadata", "docker-proxy", "superset", "cache",
     "airflow-apiserver", "airflow-scheduler", "airflow-dag-processor",
 }  # fmt: skip
-INITS = {"warehouse-init", "metadata-init", "airflow-init", "superset-init"}
+INITS = {
+    "warehouse-init", "raw-init", "marts-init", "metadata-init", "airflow-init", "superset-init",
+}  # fmt: skip
 
 
 def states(trigger: subprocess.CompletedProcess) -> list[tuple[str, str]]:
@@ -80,6 +83,44 @@ def test_the_tasks_output_is_in_airflows_log_and_no_password_is(docker_stack, tr
     for name, value in docker_stack.environment.items():
         if name.endswith("_PASSWORD") and len(value) > 12:
             assert value not in everything, name
+
+
+def superset(docker_stack, path: str, body: dict | None = None) -> dict:
+    """One call of Superset's REST API, logged in."""
+    address = f"http://127.0.0.1:{docker_stack.environment['SUPERSET_PORT']}/api/v1"
+
+    def call(path: str, body: dict | None, **headers: str) -> dict:
+        data = None if body is None else json.dumps(body).encode()
+        headers["Content-Type"] = "application/json"
+        request = urllib.request.Request(address + path, data, headers)
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return json.load(answer)
+
+    password = docker_stack.environment["SUPERSET_ADMIN_PASSWORD"]
+    login = {"username": "admin", "password": password, "provider": "db"}
+    token = call("/security/login", login)["access_token"]
+    return call(path, body, Authorization=f"Bearer {token}")
+
+
+def test_the_dashboard_is_there_and_reads_the_warehouse_as_reporter(docker_stack, truth):
+    charts = superset(docker_stack, "/dashboard/monitoring/charts")["result"]
+    names = {chart["slice_name"] for chart in charts}
+    assert "Alert: Accounts which withdrew more than 1 billion $USD" in names
+    datasets = superset(docker_stack, "/dataset/?q=(page_size:100)")["result"]
+    backdated = next(each for each in datasets if each["table_name"] == "backdated_transactions")
+    query = {
+        "datasource": {"id": backdated["id"], "type": "table"},
+        "queries": [
+            {
+                "columns": [{"label": "who", "sqlExpression": "current_user"}],
+                "metrics": [{"label": "n", "expressionType": "SQL", "sqlExpression": "count(*)"}],
+            }
+        ],
+    }
+    data = superset(docker_stack, "/chart/data", query)["result"][0]["data"]
+    assert data == [{"who": "reporter", "n": truth.backdated}]
+    keys = docker_stack.compose("exec", "-T", "cache", "redis-cli", "--scan")
+    assert "superset_data_" in keys
 
 
 def test_again_adds_nothing(docker_stack, truth):
@@ -222,6 +263,22 @@ def test_no_secret_and_no_build_tool_is_in_an_image(docker_stack, image):
     ).splitlines()  # fmt: skip
     assert found[0] != "0"
     assert found[1:] == []
+
+
+def test_a_dashboard_that_cannot_be_imported_stops_the_start_and_says_why(docker_stack, tmp_path):
+    assets = tmp_path / "assets"
+    shutil.copytree(PROJECT / "superset" / "assets", assets)
+    tmp_path.chmod(0o755)
+    (assets / "charts" / "alert.yaml").write_text("slice_name: [not, a, name\n")
+    override = tmp_path / "override.yaml"
+    mount = {"type": "bind", "source": str(assets), "target": "/opt/superset/assets"}
+    override.write_text(json.dumps({"services": {"superset-init": {"volumes": [mount]}}}))
+    files = {"COMPOSE_FILE": f"docker-compose.yaml:{override}"}
+    broken = Stack(docker_stack.folder, docker_stack.environment | files).make("up")
+    assert broken.returncode != 0
+    assert re.search(r"^superset-init: .*charts/alert\.yaml: ", broken.stdout, re.MULTILINE)
+    mended = docker_stack.make("up")
+    assert mended.returncode == 0, mended.stdout
 
 
 def test_data_survives_down_and_up_and_not_clean(docker_stack, truth):

@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 
-from elt_local import demo, docker, postgres
+from elt_local import dashboard, demo, docker, postgres
 from elt_local.errors import StackError
 from elt_local.settings import PROJECT, Settings
 from elt_local.stack import Stack
@@ -116,6 +116,15 @@ def dbt(settings: Settings, arguments: argparse.Namespace) -> int:
     return subprocess.run([program, *command], cwd=PROJECT / "dbt", env=environment).returncode
 
 
+def dashboard_export(settings: Settings, _: argparse.Namespace) -> int:
+    """write the dashboard, as it is in Superset now, into superset/assets"""
+    address = f"http://127.0.0.1:{settings['SUPERSET_PORT']}"
+    login = settings["SUPERSET_ADMIN_USER"], settings["SUPERSET_ADMIN_PASSWORD"]
+    changed = dashboard.export(address, *login, PROJECT / "superset" / "assets")
+    print("\n".join(changed) or "nothing differs from what git has")
+    return 0
+
+
 def docker_check(settings: Settings, _: argparse.Namespace) -> int:
     """see that Docker can run the stack"""
     docker.check(settings)
@@ -165,6 +174,7 @@ def parser() -> argparse.ArgumentParser:
         "demo": run_demo, "start": start, "up": up, "prepare": prepare, "down": down,
         "reset": reset, "status": status, "logs": logs, "docker-check": docker_check,
         "docker-explain": docker_explain, "addresses": addresses,
+        "dashboard-export": dashboard_export,
     }.items():  # fmt: skip
         add(name, function)
     command = add("trigger", trigger)
