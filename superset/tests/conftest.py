@@ -97,6 +97,8 @@ class Api(requests.Session):
     def __init__(self, address: str, login: dict[str, str] | None = None) -> None:
         super().__init__()
         self.address, self.trust_env = address, False
+        # A connection kept open may be closed by the server just as the next call begins.
+        self.headers["Connection"] = "close"
         self.datasets: dict[str, int] = {}
         if login:
             answer = self.post("/api/v1/security/login", json=login | {"provider": "db"})
@@ -147,10 +149,13 @@ def query(chart: dict, period: str | None = None, accounts: Sequence[str] = ()) 
         if condition["expressionType"] == "SQL":
             having.append(f"({condition['sqlExpression']})")
             continue
-        value = condition["comparator"]
-        if condition["operator"] == "TEMPORAL_RANGE" and period:
-            value = period
-        filters.append({"col": condition["subject"], "op": condition["operator"], "val": value})
+        filters.append(
+            {
+                "col": condition["subject"],
+                "op": condition["operator"],
+                "val": condition["comparator"],
+            }
+        )
     if accounts:
         filters.append({"col": "account_number", "op": "IN", "val": list(accounts)})
     metrics = params.get("metrics") or ([params["metric"]] if "metric" in params else [])
@@ -161,8 +166,10 @@ def query(chart: dict, period: str | None = None, accounts: Sequence[str] = ()) 
         "metrics": metrics,
         "row_limit": params.get("row_limit"),
         "orderby": [json.loads(order) for order in params.get("order_by_cols", [])]
-        or [[metric, False] for metric in metrics[:1]],
+        or [[metric, False] for metric in params.get("metrics", [])[:1]],
     }
+    if period:
+        built["time_range"] = period
     if params.get("query_mode") == "raw":
         del built["metrics"]
     if axis := params.get("x_axis"):
