@@ -97,14 +97,15 @@ class Stack:
         server.wait()
         server.init_warehouse(PROJECT / "init_db.sql", settings.role_passwords)
         server.run_sql(PROJECT / "metadata_init.sql", "postgres", settings.metadata_passwords)
-        self._start("superset")
         # It brings the metadata up to date before it serves, and only then can others use them.
         self._start("airflow-api-server")
         self.wait_for("airflow-api-server", self._has_airflow_login)
         self._start("airflow-dag-processor")
-        # Last: a run that was cut off goes on at once, and its tasks ask the api-server.
+        # Not before: a run that was cut off goes on at once, and its tasks ask the api-server.
         self.wait_for("airflow-api-server", api_answers)
         self._start("airflow-scheduler")
+        # While the DAG runs, which keeps one core busy, there is time for it.
+        self._start("superset")
 
     def wait_for(self, program: str, condition: Callable[[], bool], seconds: float = 120) -> None:
         """Return when `condition` holds, which `program` is to bring about.
