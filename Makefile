@@ -26,22 +26,13 @@ help: ## Print this list
 ##@ The demo, without Docker
 
 .PHONY: demo demo-up demo-down demo-reset demo-status
-demo: install-local install-airflow install-superset ## Start the stack, run the DAG on the sample, show what came of it
-	@$(MAKE) --no-print-directory --jobs=2 start prepare
+demo: install-all ## Start the stack, run the DAG on the sample, show what came of it
 	@$(ELT) demo
 	@$(PYTHON) scripts/bytecode.py save $(RUNNING)
 
-demo-up: install-local install-airflow install-superset ## Start the stack, and no more
-	@$(MAKE) --no-print-directory --jobs=2 start prepare
+demo-up: install-all ## Start the stack, and no more
 	@$(ELT) up
 	@$(ELT) status
-
-.PHONY: start prepare
-start:
-	@$(ELT) start
-# Beside the start, and behind it: empty tables and models, for whoever opens the dashboard first.
-prepare: install-data_ingestion install-dbt
-	@nice -n 19 $(ELT) prepare
 
 demo-down: install-local ## Stop it; data stays
 	@$(ELT) down
@@ -127,6 +118,11 @@ env: ## Write .env with random secrets, once; add to it what a new version needs
 
 # One environment a component, made anew when its lock changes.
 install: $(RUNNING:%=install-%)
+
+# The same, two at a time.
+.PHONY: install-all
+install-all: env $(UV)
+	@$(MAKE) --no-print-directory --jobs=2 install
 
 .PHONY: $(PROJECTS:%=install-%)
 $(PROJECTS:%=install-%): install-%: %/.venv/installed | env

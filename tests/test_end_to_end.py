@@ -44,21 +44,20 @@ def task_log(stack, task_id: str) -> str:
     return "\n".join(json.loads(line)["event"] for line in newest.read_text().splitlines())
 
 
-def processes(stack) -> dict[str, int]:
+def processes(shown: str) -> dict[str, int]:
     """Pids by the names that `make demo-status` prints."""
-    shown = stack.make("demo-status").stdout
     return {name: int(pid) for name, pid in re.findall(r"(\S+) +RUNNING +pid (\d+)", shown)}
 
 
 def kill(stack, *names: str) -> None:
     """Kill processes as a crash would, and return when the stack is healthy without them."""
-    before = processes(stack)
+    before = processes(stack.make("demo-status").stdout)
     for name in names:
         os.kill(before[name], signal.SIGKILL)
     deadline = time.monotonic() + 90
     while True:
         status = stack.make("demo-status")
-        now = processes(stack)
+        now = processes(status.stdout)
         if status.returncode == 0 and all(now.get(name, 0) != before[name] for name in names):
             return
         assert time.monotonic() < deadline, status.stdout
@@ -120,28 +119,18 @@ def test_the_log_names_the_failing_test_its_rows_and_their_table(stack, truth):
     assert held == [(truth.backdated,)]
 
 
-def test_again_adds_nothing_after_scheduler_and_superset_were_killed(stack):
+def test_again_adds_nothing_after_the_server_was_killed(stack):
     before = counts(stack)
-    kill(stack, "airflow-scheduler", "superset")
+    kill(stack, "postgres")
     assert stack.make("demo").returncode == 0
     assert counts(stack) == before
     assert stack.query("select count(*) from raw._loads") == [(1,)]
 
 
-def test_backdated_transactions_can_be_a_warning_after_the_server_was_killed(stack, truth):
-    kill(stack, "postgres")
-    trigger = stack.make("trigger", "BACKDATED=warn")
-    assert trigger.returncode == 0, trigger.stdout
-    assert f"WARN {truth.backdated} {BACKDATED}" in task_log(stack, "test_transformed_data")
-    newest = (
-        "select status from audit.test_results"
-        f" where test_name = '{BACKDATED}' order by executed_at desc limit 1"
-    )
-    assert stack.query(newest) == [("warn",)]
-
-
-def test_a_statement_that_overlaps_adds_what_is_new_after_the_api_server_was_killed(stack, truth):
-    kill(stack, "airflow-api-server")
+def test_a_statement_that_overlaps_adds_what_is_new_after_scheduler_and_superset_were_killed(
+    stack, truth
+):
+    kill(stack, "airflow-scheduler", "superset")
     known = (stack.data / "transactions_data.csv").read_text().splitlines(keepends=True)[1:101]
     new = '777\',29-Jun-19,A NEW ONE,,2019-06-30,"1,234.50 ",,"5,000.00 ",.\n'
     (stack.data / "transactions_july.csv").write_text("".join([HEADER, *known, new]))
@@ -155,8 +144,17 @@ def test_a_statement_that_overlaps_adds_what_is_new_after_the_api_server_was_kil
     assert found == [("2019-06-29", "2019-06-30", "1234.50")]
 
 
-def test_bad_input_fails_at_once_and_leaves_nothing_after_the_dag_processor_was_killed(stack):
-    kill(stack, "airflow-dag-processor")
+def test_backdated_transactions_were_a_warning_then(stack, truth):
+    assert f"WARN {truth.backdated} {BACKDATED}" in task_log(stack, "test_transformed_data")
+    newest = (
+        "select status from audit.test_results"
+        f" where test_name = '{BACKDATED}' order by executed_at desc limit 1"
+    )
+    assert stack.query(newest) == [("warn",)]
+
+
+def test_bad_input_fails_at_once_and_leaves_nothing_after_airflow_was_killed(stack):
+    kill(stack, "airflow-api-server", "airflow-dag-processor")
     before = counts(stack)
     bad = HEADER + "777',29-Jun-19,too few\n"
     (stack.data / "transactions_bad.csv").write_text(bad)
@@ -283,7 +281,7 @@ def test_a_taken_port_is_named(stack):
 
 def test_down_leaves_no_process_and_up_finds_the_data_again(stack):
     before = counts(stack)
-    pids = processes(stack)
+    pids = processes(stack.make("demo-status").stdout)
     assert stack.make("demo-down").returncode == 0
     assert not any(psutil.pid_exists(pid) for pid in pids.values())
     assert not Path(stack.folder, "state", "supervisor.sock").exists()

@@ -16,34 +16,10 @@ from elt_local.settings import PROJECT, Settings
 from elt_local.stack import Stack
 
 
-def start(settings: Settings, _: argparse.Namespace) -> int:
-    """start the stack and wait until Airflow can run the DAG"""
-    demo.start(settings)
-    return 0
-
-
 def up(settings: Settings, _: argparse.Namespace) -> int:
     """start the stack and wait until all of it is healthy"""
     demo.start(settings)
     demo.wait_for_superset(settings)
-    return 0
-
-
-def prepare(settings: Settings, _: argparse.Namespace) -> int:
-    """make the warehouse's tables and models, empty, as soon as there is a warehouse"""
-    settings.server.wait_for_warehouse()
-    components = {
-        "data_ingestion": ("loader", ["data-ingestion", "init"]),
-        "dbt": ("transformer", ["python", "init_marts.py"]),
-    }
-    for component, (role, (program, *options)) in components.items():
-        environment = settings.base_environment() | settings.libpq_environment(role)
-        done = subprocess.run(
-            [PROJECT / component / ".venv" / "bin" / program, *options],
-            env=environment, cwd=PROJECT / component, stdout=subprocess.PIPE, text=True,
-        )  # fmt: skip
-        if done.returncode != 0:
-            raise StackError(f"{component}: {' '.join(options)} failed\n{done.stdout}")
     return 0
 
 
@@ -171,7 +147,7 @@ def parser() -> argparse.ArgumentParser:
         return command
 
     for name, function in {
-        "demo": run_demo, "start": start, "up": up, "prepare": prepare, "down": down,
+        "demo": run_demo, "up": up, "down": down,
         "reset": reset, "status": status, "logs": logs, "docker-check": docker_check,
         "docker-explain": docker_explain, "addresses": addresses,
         "dashboard-export": dashboard_export,

@@ -182,28 +182,6 @@ class Server:
                     ) from None
                 time.sleep(0.05)
 
-    def wait_for_warehouse(self, seconds: float = 60) -> None:
-        """Return when `init_db.sql` has run, which is one transaction.
-
-        Raises:
-            StackError: that did not come about within `seconds`.
-        """
-        deadline = time.monotonic() + seconds
-        while True:
-            try:
-                with (
-                    contextlib.closing(self.connect()) as connection,
-                    connection.cursor() as cursor,
-                ):
-                    cursor.execute("select from pg_namespace where nspname = 'marts'")
-                    if cursor.rowcount:
-                        return
-            except psycopg2.OperationalError:
-                pass  # no server yet, or no database
-            if time.monotonic() > deadline:
-                raise StackError(f"there is no warehouse after {seconds:.0f} s: see `make logs`")
-            time.sleep(0.1)
-
     def environment(self) -> dict[str, str]:
         """What a libpq program needs to connect to the warehouse as the superuser."""
         return {

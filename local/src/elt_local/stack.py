@@ -13,6 +13,7 @@ import tempfile
 import time
 import xmlrpc.client
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg2
@@ -99,13 +100,38 @@ class Stack:
         server.run_sql(PROJECT / "metadata_init.sql", "postgres", settings.metadata_passwords)
         # It brings the metadata up to date before it serves, and only then can others use them.
         self._start("airflow-api-server")
-        self.wait_for("airflow-api-server", self._has_airflow_login)
-        self._start("airflow-dag-processor")
+        with ThreadPoolExecutor(1) as pool:
+            models = pool.submit(self._make_models)
+            self.wait_for("airflow-api-server", self._has_airflow_login)
+            self._start("airflow-dag-processor")
+            self.wait_for("airflow-api-server", api_answers)
+            models.result()
         # Not before: a run that was cut off goes on at once, and its tasks ask the api-server.
-        self.wait_for("airflow-api-server", api_answers)
         self._start("airflow-scheduler")
         # While the DAG runs, which keeps one core busy, there is time for it.
         self._start("superset")
+
+    def _make_models(self) -> None:
+        """Make the warehouse's tables and models, empty, where they are missing.
+
+        Behind what else starts: nobody waits for them before the first run.
+
+        Raises:
+            StackError: the loader or dbt failed, in its own words.
+        """
+        commands = {
+            "data_ingestion": ("loader", ["data-ingestion", "init"]),
+            "dbt": ("transformer", ["python", "init_marts.py"]),
+        }
+        for component, (role, (program, *options)) in commands.items():
+            environment = self.settings.base_environment() | self.settings.libpq_environment(role)
+            done = subprocess.run(
+                ["nice", "-n", "19", PROJECT / component / ".venv" / "bin" / program, *options],
+                env=environment, cwd=PROJECT / component, text=True,
+                stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            )  # fmt: skip
+            if done.returncode != 0:
+                raise StackError(f"{component}: {program} {options[0]} failed: {done.stdout}")
 
     def wait_for(self, program: str, condition: Callable[[], bool], seconds: float = 120) -> None:
         """Return when `condition` holds, which `program` is to bring about.
