@@ -187,5 +187,11 @@ test-airflow: install-airflow
 test-superset: install-superset install-data_ingestion install-dbt install-local
 	cd superset && .venv/bin/pytest
 
+.PHONY: benchmark-load
+benchmark-load: ROWS ?= 116201 1000000
+benchmark-load: ROUNDS ?= 5
+benchmark-load: install-local install-data_ingestion ## Time the loader against \copy (ROWS=…, ROUNDS=…)
+	@$(ELT) with-postgres -- $(PYTHON) benchmarks/load.py --rows $(ROWS) --rounds $(ROUNDS)
+
 test-docker: install-local install-. ## Run the tests of the stack in Docker; needs an engine
 	.venv/bin/pytest tests/docker

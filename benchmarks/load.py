@@ -30,7 +30,8 @@ COLUMNS = (
 def psql(*statements: str) -> None:
     """Run statements as the superuser."""
     options = [part for statement in statements for part in ("--command", statement)]
-    subprocess.run([os.environ["PSQL"], "--no-psqlrc", "--quiet", *options], check=True)
+    quiet = os.environ | {"PGOPTIONS": "--client-min-messages=warning"}
+    subprocess.run([os.environ["PSQL"], "--no-psqlrc", "--quiet", *options], env=quiet, check=True)
 
 
 @dataclass
