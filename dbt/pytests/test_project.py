@@ -228,9 +228,8 @@ def test_init_marts_builds_what_is_missing_and_leaves_the_rest(warehouse: Wareho
         found = "select relname, oid from pg_class where relnamespace = 'marts'::regnamespace"
         return dict(warehouse.query("reporter", found))
 
-    warehouse.init_marts()
+    assert warehouse.dbt("run").success  # on empty tables
     first = views()
-    assert "accounts" in first
     assert warehouse.query("reporter", "select count(*) from marts.accounts") == [(0,)]
     warehouse.init_marts()
     assert views() == first  # dbt would have made the views anew
