@@ -121,7 +121,8 @@ def warehouse(target_path: Path) -> Iterator[Warehouse]:
     """An empty warehouse with the loader's tables, dropped afterwards."""
     if "PGHOST" not in os.environ:
         pytest.fail("this test needs a Postgres: run it through `make test`", pytrace=False)
-    name = f"dbt_{uuid.uuid4().hex[:12]}"
+    # The same for all tests of a process: for another one dbt would parse the project anew.
+    name = f"dbt_{os.getpid()}"
     admin = psycopg2.connect(dbname="postgres")  # a template must have no other connection
     admin.autocommit = True
     try:
