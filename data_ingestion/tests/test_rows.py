@@ -1,6 +1,8 @@
-"""The row's hash and the COPY text: both are public format, so their values are pinned here."""
+"""The row's hash and what COPY gets: the first is public format, so its values are pinned here."""
 
+import struct
 import uuid
+from datetime import UTC, datetime
 
 import numpy as np
 import pyarrow as pa
@@ -8,69 +10,89 @@ import pytest
 import xxhash
 
 from data_ingestion.contract import Columns
-from data_ingestion.model import Dialect
+from data_ingestion.model import Dialect, Load
 from data_ingestion.records import Block
-from data_ingestion.rows import copy_text, hash_lines, hash_occurrences, hex_array, read_lines
+from data_ingestion.rows import CopyFormat, encode, hash_occurrences, hash_rows, read_values
+
+GOLDEN = ["b111a595917b1cbf66cdcc3b5862ba62", "9fb51c18fa704b4cdab97aed08efa51f"]
 
 
 def block(data: bytes, records: int) -> Block:
     return Block(data, np.arange(2, records + 2))
 
 
-def lines_of(data: bytes, records: int, n_fields: int = 2) -> list[str]:
+def values_of(data: bytes, records: int, n_fields: int = 2) -> list[pa.Array]:
     columns = Columns(tuple("abcdef"[:n_fields]), tuple(range(n_fields)))
-    return read_lines(block(data, records), columns, n_fields, Dialect()).to_pylist()
+    return read_values(block(data, records), columns, n_fields, Dialect())
+
+
+def table_of(data: bytes, records: int, n_fields: int = 2) -> list[tuple[str, ...]]:
+    columns = [column.to_pylist() for column in values_of(data, records, n_fields)]
+    return [tuple(value.decode() for value in row) for row in zip(*columns, strict=True)]
+
+
+def fields(*values: bytes) -> bytes:
+    """The values as COPY's binary format has them, written another way than by the code."""
+    return b"".join(struct.pack(f">i{len(value)}s", len(value), value) for value in values)
+
+
+def hexadecimal(hashes: np.ndarray) -> list[str]:
+    return [bytes(item.tobytes()).hex() for item in hashes]
 
 
 def test_golden_hash():
     """Changing this changes every key in every warehouse."""
-    lines = pa.array(["409000611074'\tJun 29, 17\tTRF FROM  X\t\tx", "ü\\t\\\\"], pa.large_string())
-    assert hex_array(hash_lines(lines)).to_pylist() == GOLDEN
-    assert [xxhash.xxh3_128_hexdigest(text.encode()) for text in lines.to_pylist()] == GOLDEN
+    data = '409000611074\',"Jun 29, 17"\nü\t\\,\n'
+    rows = encode(values_of(data.encode(), 2))
+    expected = [fields(b"409000611074'", b"Jun 29, 17"), fields("ü\t\\".encode(), b"")]
+    assert rows.to_pylist() == expected
+    assert hexadecimal(hash_rows(rows)) == GOLDEN
+    assert [xxhash.xxh3_128_hexdigest(row) for row in expected] == GOLDEN
     assert all(uuid.UUID(text).hex == text for text in GOLDEN)
 
 
-GOLDEN = ["f1b01a633dc7044d1787a0a23c9d0477", "acf1b5b387bcaae7df25e1926589a498"]
-
-
 def test_values_stay_as_they_are():
-    data = b'"1,000.00 ",NA\r\n null ,"say ""hi"""\n,""\n'
-    assert lines_of(data, 3) == ["1,000.00 \tNA", ' null \tsay "hi"', "\t"]
-
-
-def test_escapes_are_unambiguous():
-    data = b'"a\tb",c\na,"b\nc"\na,"b\r\nc"\na,b\\nc\n\\N,\\.\n'
-    assert lines_of(data, 5) == [
-        "a\\tb\tc",
-        "a\tb\\nc",
-        "a\tb\\r\\nc",
-        "a\tb\\\\nc",
-        "\\\\N\t\\\\.",
+    data = b'"1,000.00 ",NA\r\n null ,"say ""hi"""\n,""\n"a\tb","b\r\nc"\n\\N,\\.\n'
+    assert table_of(data, 5) == [
+        ("1,000.00 ", "NA"),
+        (" null ", 'say "hi"'),
+        ("", ""),
+        ("a\tb", "b\r\nc"),
+        ("\\N", "\\."),
     ]
 
 
 def test_a_byte_order_mark_inside_the_file_is_text():
-    assert lines_of(b"\xef\xbb\xbfa,b\nc,d\n", 2) == ["\ufeffa\tb", "c\td"]
+    assert table_of(b"\xef\xbb\xbfa,b\nc,d\n", 2) == [("\ufeffa", "b"), ("c", "d")]
 
 
 def test_one_column_with_spaces_and_empty_values():
-    assert lines_of(b'  \n""\nx\n', 3, n_fields=1) == ["  ", "", "x"]
+    assert table_of(b'  \n""\nx\n', 3, n_fields=1) == [("  ",), ("",), ("x",)]
 
 
 def test_a_row_too_few_is_an_alarm():
     with pytest.raises(RuntimeError, match="pandas read 1 rows where 2 were counted"):
-        lines_of(b"a,b\n", 2)
+        table_of(b"a,b\n", 2)
 
 
 def test_occurrences_have_their_own_hashes():
-    lines = pa.array(["a\tb"] * 3, pa.large_string())
-    hashes = hex_array(hash_occurrences(lines, np.array([1, 2, 3]))).to_pylist()
-    assert hashes == [xxhash.xxh3_128_hexdigest(b"a\tb" + n) for n in (b"", b"\t2", b"\t3")]
+    rows = encode(values_of(b"a,b\n" * 3, 3))
+    row = fields(b"a", b"b")
+    expected = [row, row + struct.pack(">q", 2), row + struct.pack(">q", 3)]
+    hashes = hash_occurrences(rows, np.array([1, 2, 3]))
+    assert hexadecimal(hashes) == [xxhash.xxh3_128_hexdigest(text) for text in expected]
 
 
-def test_copy_text_after_a_filter():
-    lines = pa.array(["a", "b", "c"], pa.large_string()).filter(pa.array([False, True, True]))
-    hashes = hash_lines(lines)
-    text = bytes(copy_text(lines, hashes, "7\tf.csv\tnow", np.array([3, 4])))
-    first, second = hex_array(hashes).to_pylist()
-    assert text.decode() == f"b\t{first}\t3\t7\tf.csv\tnow\nc\t{second}\t4\t7\tf.csv\tnow\n"
+def test_a_whole_copy_after_a_filter():
+    load = Load("t", "ü.csv", "drop", datetime(2026, 1, 2, 3, 4, 5, 6, UTC), load_id=7)
+    rows = encode(values_of(b"a\nb\nc\n", 3, n_fields=1)).filter(pa.array([False, True, True]))
+    hashes = hash_rows(rows)
+    microseconds = 820_638_245_000_006  # since 2000-01-01; GNU date says so
+    expected = b"PGCOPY\n\xff\r\n\0" + bytes(8)
+    for value, line in ((b"b", 3), (b"c", 4)):
+        digest = xxhash.xxh3_128_digest(fields(value))
+        numbers = [struct.pack(">q", number) for number in (line, 7, microseconds)]
+        expected += struct.pack(">h", 6)
+        expected += fields(value, digest, *numbers[:2], "ü.csv".encode(), numbers[2])
+    expected += b"\xff\xff"
+    assert CopyFormat(load, 1).complete(rows, hashes, np.array([3, 4])) == expected

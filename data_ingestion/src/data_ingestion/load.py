@@ -12,8 +12,12 @@ Whatever fails rolls all of that back. When the input was at fault, a second, sh
 writes the failed audit row and the rejects, under the same lock and the same rule for load ids.
 """
 
+import gc
 import logging
+import os
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 
@@ -88,6 +92,17 @@ def _log_summary(load: Load, seconds: float) -> None:
         log.warning("%s rejected, see them: %s", f"{load.rows_rejected:,}", query)
 
 
+def _import_write_rows() -> Callable[..., None]:
+    """Imports numpy, pandas and pyarrow: that costs more than all that is done for a known file."""
+    # numpy's linear algebra, which nothing here needs, would start its threads.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    gc.disable()  # nothing of what an import makes can go: looking for it takes a tenth of the time
+    from data_ingestion.write import write_rows
+
+    gc.enable()
+    return write_rows
+
+
 class _FileLoad:
     """The attempts at one file; `run` is one of them, from the beginning."""
 
@@ -111,9 +126,11 @@ class _FileLoad:
                 load.file_size = source.size
                 if not self._options.force and self._is_known(cursor, source):
                     return None
-                load.file_sha256 = load.file_sha256 or source.sha256()
                 load.load_id = tables.next_load_id(cursor, load.table)
-                self._load_rows(cursor, source)
+                with ThreadPoolExecutor(max_workers=1) as thread:
+                    hashing = thread.submit(self._hash_file, source)
+                    self._load_rows(cursor, source)
+                hashing.result()
                 source.check_unchanged()
             self._check_sum()
             tables.write_audit(cursor, load)
@@ -128,7 +145,7 @@ class _FileLoad:
     def _is_known(self, cursor: Cursor, source: Source) -> bool:
         if not tables.sizes_loaded(cursor, self.load):
             return False
-        self.load.file_sha256 = source.sha256()
+        self._hash_file(source)
         known = tables.known_load(cursor, self.load)
         if known is None:
             return False
@@ -140,10 +157,11 @@ class _FileLoad:
         )
         return True
 
-    def _load_rows(self, cursor: Cursor, source: Source) -> None:
-        # numpy, pandas and pyarrow cost more to import than all that is done for a known file.
-        from data_ingestion.write import write_rows
+    def _hash_file(self, source: Source) -> None:
+        self.load.file_sha256 = self.load.file_sha256 or source.sha256()
 
+    def _load_rows(self, cursor: Cursor, source: Source) -> None:
+        write_rows = _import_write_rows()
         load, most = self.load, self._options.max_rejects
         with self._progress.of(self._name, source) as advance:
             write_rows(cursor, source, load, self._options, advance)

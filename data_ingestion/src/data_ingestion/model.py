@@ -3,8 +3,9 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 
-# How COPY's text format writes the characters that mean something to it, the backslash first.
-COPY_ESCAPES = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
+# What the loader adds to the columns of a file, in the order in which COPY gets it. No column of a
+# file begins with an underscore.
+ADDED_COLUMNS = ("_row_hash", "_source_line", "_load_id", "_source_file", "_loaded_at")
 
 
 @dataclass(frozen=True)

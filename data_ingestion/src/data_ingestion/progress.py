@@ -6,8 +6,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from tqdm import tqdm
-
 from data_ingestion.errors import printable
 from data_ingestion.sources import Source
 
@@ -26,6 +24,8 @@ class Progress:
         """Gives a function that takes the number of rows read so far and shows it."""
         name = printable(name, 40)
         if self._bar:
+            from tqdm import tqdm  # a slow import, of use on terminals only
+
             with tqdm(total=source.size, desc=name, unit="B", unit_scale=True, leave=False) as bar:
 
                 def advance(rows: int) -> None:

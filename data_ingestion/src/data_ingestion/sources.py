@@ -6,6 +6,7 @@ What a file is, its first bytes tell, not its name.
 import codecs
 import gzip
 import hashlib
+import os
 import stat
 import zipfile
 import zlib
@@ -60,11 +61,13 @@ class Source:
         self._file.close()
 
     def sha256(self) -> str:
-        """The hash of the file's bytes as they lie on disk; reads them all."""
-        self._file.seek(0)
-        digest = hashlib.file_digest(self._file, "sha256").hexdigest()
-        self._file.seek(0)
-        return digest
+        """The hash of the file's bytes as they lie on disk; may run beside `chunks()`."""
+        digest, offset = hashlib.sha256(), 0
+        buffer = memoryview(bytearray(1 << 18))
+        while read := os.preadv(self._file.fileno(), [buffer], offset):
+            digest.update(buffer[:read])
+            offset += read
+        return digest.hexdigest()
 
     def position(self) -> int:
         """How many of the file's `size` bytes have been read."""
@@ -151,5 +154,8 @@ class Source:
 
 
 def _read(file: IO[bytes]) -> Iterator[bytes]:
-    while chunk := file.read(CHUNK):
+    # Small pieces first: the server gets to work while the second one is prepared.
+    size = CHUNK >> 3
+    while chunk := file.read(size):
         yield chunk
+        size = min(2 * size, CHUNK)

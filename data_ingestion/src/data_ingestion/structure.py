@@ -47,21 +47,26 @@ def scan_fast(data: bytes, line: int, dialect: Dialect) -> Records:
     """
     buffer = np.frombuffer(data, np.uint8)
     quote, delimiter = ord(dialect.quotechar), ord(dialect.delimiter)
-    at = np.flatnonzero((buffer == quote) | (buffer == delimiter) | (buffer == LF))
+    at = _places(buffer, delimiter, quote, LF)
     kind = buffer[at]
-    # An odd number of quotes so far (mod 256 will do) means: inside a quoted field.
-    inside = (np.cumsum(kind == quote, dtype=np.uint8) & 1).astype(bool)
-    fault = _first_fault(buffer, at[kind == quote], quote, delimiter)
+    quotes, line_ends = np.flatnonzero(kind == quote), np.flatnonzero(kind == LF)
+    fault = _first_fault(data, buffer, at[quotes], quote, delimiter)
 
-    is_end = (kind == LF) & ~inside
-    end_index = np.flatnonzero(is_end)
-    end_index = end_index[: np.searchsorted(at[end_index], fault)]
-    stops = at[end_index] + 1
-    starts = np.concatenate(([0], stops[:-1])).astype(np.int64)[: len(stops)]
-    delimiters = np.cumsum((kind == delimiter) & ~inside, dtype=np.int64)[end_index]
-    line_ends = np.cumsum(kind == LF, dtype=np.int64)[end_index]
+    # A line end behind an odd number of quotes stands in a quoted field.
+    before = np.searchsorted(quotes, line_ends)
+    is_end = np.flatnonzero(before % 2 == 0)
+    is_end = is_end[: np.searchsorted(at[line_ends[is_end]], fault)]
+    end, before = line_ends[is_end], before[is_end]
+    stops = at[end] + 1
+    starts = np.concatenate(([0], stops[:-1]))[: len(stops)]
+    lines = line + np.concatenate(([0], is_end[:-1] + 1))[: len(stops)]
+    # What stands in `at` before a record's end, without the ends of other records, without quotes
+    # and what is between them: delimiters.
+    opening, closing = quotes[0::2], quotes[1::2]
+    quoted = np.cumsum(closing - opening[: len(closing)] - 1)
+    quoted = np.concatenate(([0], quoted))[before // 2]
+    delimiters = end - np.arange(len(end)) - before - quoted
     fields = np.diff(delimiters, prepend=0) + 1
-    lines = line + np.concatenate(([0], line_ends[:-1]))[: len(stops)]
     length = stops - starts - 1
     filled = (length > 1) | ((length == 1) & (buffer[starts] != CR))
     return Records(
@@ -70,12 +75,22 @@ def scan_fast(data: bytes, line: int, dialect: Dialect) -> Records:
         lines=lines[filled],
         fields=fields[filled],
         consumed=int(stops[-1]) if len(stops) else 0,
-        next_line=line + (int(line_ends[-1]) if len(line_ends) else 0),
+        next_line=line + (int(is_end[-1]) + 1 if len(is_end) else 0),
         clean=fault == len(data),
     )
 
 
-def _first_fault(buffer: np.ndarray, quotes: np.ndarray, quote: int, delimiter: int) -> int:
+def _places(buffer: np.ndarray, *characters: int) -> np.ndarray:
+    """The offsets at which one of the characters stands."""
+    found, other = np.zeros(len(buffer), bool), np.empty(len(buffer), bool)
+    for character in characters:
+        found |= np.equal(buffer, character, out=other)
+    return np.flatnonzero(found)
+
+
+def _first_fault(
+    data: bytes, buffer: np.ndarray, quotes: np.ndarray, quote: int, delimiter: int
+) -> int:
     """The offset of the first byte that breaks the rules, or the length of the buffer."""
     fault = len(buffer)
     opening, closing = quotes[0::2], quotes[1::2]
@@ -84,15 +99,18 @@ def _first_fault(buffer: np.ndarray, quotes: np.ndarray, quote: int, delimiter: 
     wrong = opening[(before != delimiter) & (before != quote) & (before != LF) & (opening != 0)]
     if len(wrong):
         fault = wrong[0]
-    closing = closing[closing < len(buffer) - 1]  # what follows the last byte is not known
+    if len(closing) and closing[-1] == len(buffer) - 1:  # what follows the last byte is not known
+        closing = closing[:-1]
     after = buffer[closing + 1]
     wrong = closing[(after != delimiter) & (after != quote) & (after != LF) & (after != CR)]
     if len(wrong):
         fault = min(fault, wrong[0])
-    returns = np.flatnonzero(buffer[:-1] == CR)
-    alone = returns[buffer[returns + 1] != LF]
-    outside = alone[np.searchsorted(quotes, alone) % 2 == 0]
-    return int(min(fault, outside[0])) if len(outside) else int(fault)
+    if b"\r" in data:
+        returns = np.flatnonzero(buffer[:-1] == CR)
+        alone = returns[buffer[returns + 1] != LF]
+        outside = alone[np.searchsorted(quotes, alone) % 2 == 0]
+        fault = min(fault, outside[0]) if len(outside) else fault
+    return int(fault)
 
 
 class SlowScanner:

@@ -13,11 +13,8 @@ from psycopg2.sql import SQL, Composed, Identifier
 
 from data_ingestion.contract import CONTRACTS, Columns
 from data_ingestion.errors import InputError
-from data_ingestion.model import COPY_ESCAPES, Load
+from data_ingestion.model import ADDED_COLUMNS, Load
 from data_ingestion.warehouse import Connection, Cursor
-
-# What the loader adds to the columns of a file. No column of a file begins with an underscore.
-ADDED_COLUMNS = ("_row_hash", "_source_line", "_load_id", "_source_file", "_loaded_at")
 
 AUDIT_TABLES = """
 create table if not exists raw._loads (
@@ -181,20 +178,24 @@ def _create_table(cursor: Cursor, table: str, names: Sequence[str]) -> None:
             " _loaded_at timestamptz not null)"
         ).format(relation(table), values)
     )
-    # Rows of one load stand side by side: a block range index is tiny, and enough to find them.
-    cursor.execute(
-        SQL("create index on {} using brin (_load_id) with (autosummarize = on)").format(
-            relation(table)
-        )
-    )
 
 
-def create_unique_index(cursor: Cursor, table: str) -> None:
-    """The last guard against doubles. After the first load: cheaper than kept up during it."""
-    name = Identifier(f"{table}__row_hash_key")
-    cursor.execute(
-        SQL("create unique index if not exists {} on {} (_row_hash)").format(name, relation(table))
-    )
+def create_indexes(cursor: Cursor, table: str) -> None:
+    """Makes the table's indexes where they are missing: after the first load, which is cheaper.
+
+    The unique one is the last guard against doubles. Rows of one load stand side by side: a block
+    range index is tiny, and enough to find them.
+    """
+    # Only while this transaction lasts; the server takes what it needs of it.
+    cursor.execute("set local maintenance_work_mem = '256MB'")
+    for name, kind in (
+        ("row_hash_key", "create unique index if not exists {} on {} (_row_hash)"),
+        (
+            "load_id_idx",
+            "create index if not exists {} on {} using brin (_load_id) with (autosummarize = on)",
+        ),
+    ):
+        cursor.execute(SQL(kind).format(Identifier(f"{table}__{name}"), relation(table)))
 
 
 def rows_there(cursor: Cursor, table: str, uuids: str) -> list[int]:
@@ -213,26 +214,27 @@ def rows_there(cursor: Cursor, table: str, uuids: str) -> list[int]:
     return [place for (place,) in cursor]
 
 
-def copy_statement(cursor: Cursor, table: str, columns: Columns) -> str:
-    """The COPY for lines of the value columns and ADDED_COLUMNS, in this order."""
+def copy_statement(cursor: Cursor, table: str, columns: Columns, fresh: bool) -> str:
+    """The COPY for rows of the value columns and ADDED_COLUMNS, in this order.
+
+    `fresh`: this transaction made or emptied the table. Nobody can have seen it, so that its rows
+    can be marked right away as visible to all: nobody need come back to each page to do it.
+    """
     names = SQL(", ").join(map(Identifier, (*columns.names, *ADDED_COLUMNS)))
-    statement: Composed = SQL("copy {} ({}) from stdin").format(relation(table), names)
+    freeze = SQL(", freeze" if fresh else "")
+    statement: Composed = SQL("copy {} ({}) from stdin (format binary{})").format(
+        relation(table), names, freeze
+    )
     return statement.as_string(cursor)
 
 
-def constant_values(load: Load) -> str:
-    """The last three of ADDED_COLUMNS, which are the same for all rows of a load, for COPY."""
-    name = load.source_file.translate(str.maketrans(COPY_ESCAPES))
-    return f"{load.load_id}\t{name}\t{load.started_at.isoformat()}"
-
-
-def copy(cursor: Cursor, statement: str, lines: IO[bytes]) -> int:
-    """Sends lines; returns how many rows the server says it took."""
+def copy(cursor: Cursor, statement: str, rows: IO[bytes]) -> int:
+    """Sends rows; returns how many rows the server says it took."""
     # When the server ends the session in a COPY, psycopg2 not only raises but also prints an error
     # of its own, with a row of data in it.
     hook, sys.excepthook = sys.excepthook, lambda *_: None
     try:
-        cursor.copy_expert(statement, lines, size=1 << 20)
+        cursor.copy_expert(statement, rows, size=1 << 20)
     finally:
         sys.excepthook = hook
     return cursor.rowcount

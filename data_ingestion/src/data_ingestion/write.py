@@ -7,6 +7,7 @@ on its way to the server: about two blocks are in memory at any time, and what `
 import io
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -15,11 +16,12 @@ from data_ingestion import tables
 from data_ingestion.contract import CONTRACTS, Columns, name_columns
 from data_ingestion.model import Load, Options
 from data_ingestion.records import Block, RecordReader
-from data_ingestion.rows import copy_text, hash_lines, hash_occurrences, read_lines
+from data_ingestion.rows import CopyFormat, encode, hash_occurrences, hash_rows, read_values
 from data_ingestion.seen import SeenRows, uuid_array
 from data_ingestion.sources import Source
 from data_ingestion.warehouse import Cursor
 
+Item = TypeVar("Item")
 MAX_REJECTS_KEPT = 10_000  # with their text, in memory and in raw._rejects; all are counted
 
 
@@ -42,13 +44,26 @@ def write_rows(
     header = reader.header()
     columns = name_columns(header, CONTRACTS.get(options.table))
     columns, has_rows = tables.open_table(cursor, load.table, columns)
+    blocks = _judged(reader.blocks(len(header)), load, options.max_rejects)
+    parsed = (
+        (read_values(block, columns, len(header), options.dialect), block.line_numbers)
+        for block in blocks
+    )
     with _Writer(cursor, load, columns, has_rows, options) as writer:
-        for block in _judged(reader.blocks(len(header)), load, options.max_rejects):
-            if len(block.line_numbers):
-                lines = read_lines(block, columns, len(header), options.dialect)
-                writer.write(lines, block.line_numbers)
+        for values, line_numbers in _one_ahead(parsed):
+            if len(line_numbers):
+                writer.write(encode(values), line_numbers)
             advance(load.rows_read)
-    tables.create_unique_index(cursor, load.table)
+    tables.create_indexes(cursor, load.table)
+
+
+def _one_ahead(items: Iterator[Item]) -> Iterator[Item]:
+    """Yields the same items, each made in a second thread while the one before is in use."""
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        following = thread.submit(next, items, None)
+        while (item := following.result()) is not None:
+            following = thread.submit(next, items, None)
+            yield item
 
 
 def _judged(blocks: Iterator[Block], load: Load, most: int) -> Iterator[Block]:
@@ -75,8 +90,8 @@ class _Writer:
         self._cursor, self._load, self._has_rows = cursor, load, has_rows
         self._keep = options.duplicates == "keep"
         self._seen = SeenRows(options.dedup_memory, self._keep, self._ask)
-        self._statement = tables.copy_statement(cursor, load.table, columns)
-        self._tail = tables.constant_values(load)
+        self._statement = tables.copy_statement(cursor, load.table, columns, not has_rows)
+        self._format = CopyFormat(load, len(columns.names))
         self._thread = ThreadPoolExecutor(max_workers=1)
         self._sending: Future[int] | None = None
 
@@ -88,28 +103,25 @@ class _Writer:
             self._finish()
         self._thread.shutdown()
 
-    def write(self, lines: pa.Array, line_numbers: np.ndarray) -> None:
+    def write(self, rows: pa.Array, line_numbers: np.ndarray) -> None:
         """Writes the rows that are new; counts the others."""
-        hashes = hash_lines(lines)
+        hashes = hash_rows(rows)
         numbers = self._seen.occurrences(hashes)
         if self._keep:
-            new = np.ones(len(lines), bool)
+            new = np.ones(len(rows), bool)
             if (numbers > 1).any():
-                hashes = hash_occurrences(lines, numbers)
+                hashes = hash_occurrences(rows, numbers)
         else:
             new = numbers == 1
         if self._has_rows:
             new[tables.rows_there(self._ask(), self._load.table, uuid_array(hashes))] = False
         self._load.rows_duplicate += int(np.count_nonzero(~new))
         if not new.all():
-            lines, hashes = lines.filter(pa.array(new)), hashes[new]
-            line_numbers = line_numbers[new]
-        if len(lines):
-            text = copy_text(lines, hashes, self._tail, line_numbers)
+            rows, hashes, line_numbers = rows.filter(pa.array(new)), hashes[new], line_numbers[new]
+        if len(rows):
+            whole = io.BytesIO(self._format.complete(rows, hashes, line_numbers))
             self._finish()
-            self._sending = self._thread.submit(
-                tables.copy, self._cursor, self._statement, io.BytesIO(text)
-            )
+            self._sending = self._thread.submit(tables.copy, self._cursor, self._statement, whole)
 
     def _ask(self) -> Cursor:
         """The cursor, once the COPY that is under way on its connection has ended."""
