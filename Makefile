@@ -199,13 +199,13 @@ test-docker: install-local install-. ## Run the tests of the stack in Docker; ne
 ##@ Measuring
 
 # With OPTIONS nothing is published: OPTIONS="--rows 1000000 --rounds 3", OPTIONS=--help
-BENCH = ELT=$(abspath $(ELT)) $(ELT) with-postgres -- benchmarks/.venv/bin/python benchmarks/bench.py
+BENCH := $(ELT) with-postgres -- benchmarks/.venv/bin/python benchmarks/bench.py
 BENCH_NEEDS := install-local install-data_ingestion install-dbt install-airflow install-superset install-benchmarks
 
 .PHONY: bench bench-full
 bench: $(BENCH_NEEDS) ## Measure the loader, its peers, dbt and the DAG: a quarter of an hour (OPTIONS=…: a try)
-	@$(BENCH) $(or $(OPTIONS),--rows 116201 1000000 --transform 116201 1000000 --dag --publish bench)
+	@$(BENCH) $(or $(OPTIONS),--rows 116201 1000000 --limit 100 --transform 116201 1000000 --dag --publish bench)
 
 bench-full: $(BENCH_NEEDS) ## The same with 10 M rows, and growth up to 20 M: two hours
-	@$(BENCH) --rows 116201 1000000 10000000 --growth 100000 1000000 10000000 20000000 \
-	    --transform 100000 1000000 10000000 20000000 --dag --publish bench-full
+	@$(BENCH) --rows 116201 1000000 10000000 --growth 20000000 \
+	    --transform 116201 1000000 10000000 20000000 --dag --publish bench-full

@@ -17,6 +17,7 @@ import statistics
 import subprocess
 import sys
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
 import machine
@@ -26,6 +27,7 @@ import works
 from measure import Cost, TooSlowError, run
 
 PROJECT = works.PROJECT
+LOCAL = PROJECT / "local" / ".venv" / "bin"
 # Data and what a try came to; `make demo-reset` forgets it.
 FOLDER = PROJECT / ".state" / "benchmarks"
 WARM_UP_ROWS = 10_000
@@ -118,8 +120,8 @@ class Bench:
         }
 
 
-def run_script(name: str, *options: str) -> dict:
-    """What another script of this folder measured, in a warehouse of its own.
+def run_script(name: str, *options: str, before: Sequence[str | Path]) -> dict:
+    """What another script of this folder measured; `before` is how it is started.
 
     Raises:
         SystemExit: it is not there, or it failed.
@@ -128,8 +130,7 @@ def run_script(name: str, *options: str) -> dict:
     if not script.exists():
         sys.exit(f"{script} is not there: `git status` tells why")
     file.unlink(missing_ok=True)
-    command = [os.environ["ELT"], "with-postgres", "--", sys.executable, script, "--json", file]
-    if subprocess.run([*command, *options]).returncode != 0:
+    if subprocess.run([*before, script, "--json", file, *options]).returncode != 0:
         sys.exit(f"{name} failed")
     return json.loads(file.read_text())
 
@@ -156,7 +157,7 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     """Measure, print, write."""
     options = arguments()
-    if "ELT" not in os.environ or "PSQL" not in os.environ:
+    if "PSQL" not in os.environ:
         sys.exit("there is no warehouse to load into: `make bench` brings one")
     seed = REPORTED_ON if options.publish else options.seed
     FOLDER.mkdir(parents=True, exist_ok=True)
@@ -169,10 +170,13 @@ def main() -> None:
     if options.transform:
         sizes = [str(rows) for rows in options.transform]
         results["transform"] = run_script(
-            "transform.py", "--rounds", str(options.rounds), "--rows", *sizes
+            *("transform.py", "--rounds", str(options.rounds), "--rows", *sizes),
+            before=(LOCAL / "elt-local", "with-postgres", "--", sys.executable),
         )
     if options.dag:
-        results["dag"] = run_script("dag.py", "--rounds", str(options.rounds))
+        results["dag"] = run_script(
+            *("dag.py", "--rounds", str(options.rounds)), before=(LOCAL / "python",)
+        )
     if options.publish:
         report.publish(options.publish, results)
     print(report.text(results))

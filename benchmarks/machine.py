@@ -58,5 +58,5 @@ def _versions(component: str) -> dict[str, str]:
     """Of the packages of that component's environment."""
     places = PROJECT / component / ".venv" / "lib"
     found = distributions(path=[str(place) for place in places.glob("python*/site-packages")])
-    wanted = PACKAGES[component]
-    return {each.name: each.version for each in found if each.name.lower() in wanted}
+    versions = {each.name.lower(): each.version for each in found}
+    return {name: versions[name] for name in PACKAGES[component] if name in versions}

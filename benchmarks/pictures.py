@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from matplotlib import rc_context
@@ -15,6 +15,7 @@ import works
 
 OURS, OTHERS, INK = "#c2410c", "#64748b", "#1e293b"
 SERIES = (OTHERS, OURS, "#0369a1", "#15803d")
+DROPS_DUPLICATES = {works.FIRST, *(works.NAMES[peer] for peer in works.DEDUPLICATES)}
 STYLE = {
     "font.family": "DejaVu Sans",  # matplotlib brings it: the same picture on every machine
     "font.size": 9,
@@ -51,42 +52,48 @@ def draw_peers(sizes: dict[str, dict], path: Path) -> None:
         return
     with rc_context(STYLE):
         widths = [3] * len(compared) + [2.2]
-        size = (1.6 + 1.05 * sum(widths), 0.34 * len(names) + 1)
+        size = (9.5 if len(widths) > 3 else 8.5, 0.34 * len(names) + 1.2)
         figure = Figure(figsize=size, layout="constrained")
         panels = figure.subplots(1, len(widths), sharey=True, width_ratios=widths)
         for panel, (rows, by_name) in zip(panels, compared.items(), strict=False):
             ratios = [by_name.get(name, {}).get("ratio") for name in names]
-            _draw_dots(panel, ratios, lambda ratio: f"{ratio:.1f}")
+            _draw_dots(panel, names, ratios, lambda ratio: f"{ratio:.1f}")
             panel.axvline(1, color=OTHERS, linewidth=0.8)
             panel.set_title(f"{int(rows):,} rows", fontsize=9)
             panel.set_xlabel(r"seconds, \copy = 1")
         largest = list(compared.values())[-1]
         memory = [largest.get(name, {}).get("peak_mb") for name in names]
-        _draw_dots(panels[-1], memory, lambda megabytes: f"{megabytes:,.0f}")
+        _draw_dots(panels[-1], names, memory, lambda megabytes: f"{megabytes:,.0f}")
         panels[-1].set_title(f"{int(list(compared)[-1]):,} rows", fontsize=9)
-        panels[-1].set_xlabel("peak memory of the process, MB")
+        panels[-1].set_xlabel("peak memory, MB")
         labels = ["this loader" if name == works.FIRST else name for name in names]
         panels[0].set_yticks(range(len(names)), labels)
         panels[0].invert_yaxis()
-        own = names.index(works.FIRST)
-        panels[0].get_yticklabels()[own].set(color=OURS, fontweight="bold")
+        panels[0].get_yticklabels()[names.index(works.FIRST)].set(color=OURS, fontweight="bold")
+        figure.supxlabel("filled: drops duplicates   hollow: keeps them", fontsize=8, color=OTHERS)
         _save(figure, path)
 
 
-def _draw_dots(panel: Axes, values: Sequence[float | None], label) -> None:
-    """A dot and its number for each value; a dash where there is none."""
+def _draw_dots(
+    panel: Axes,
+    names: Sequence[str],
+    values: Sequence[float | None],
+    label: Callable[[float], str],
+) -> None:
+    """A dot and its number for each value, hollow for what keeps duplicates."""
     panel.set_xscale("log")
     present = [value for value in values if value]
-    panel.set_xlim(min(present) / 1.6, max(present) * 3)
+    panel.set_xlim(min(present) / 1.6, max(present) * 4)
     panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
-    panel.xaxis.set_minor_formatter(NullFormatter())
-    for place, value in enumerate(values):
-        color = OURS if place == 1 else OTHERS
+    panel.tick_params(which="both", length=0)
+    for place, (name, value) in enumerate(zip(names, values, strict=True)):
+        color = OURS if name == works.FIRST else OTHERS
         if value is None:
             panel.text(0.5, place, "left out", transform=panel.get_yaxis_transform(),
                        ha="center", va="center", color=OTHERS, fontsize=8)  # fmt: skip
             continue
-        panel.plot(value, place, "o", color=color, markersize=6)
+        inside = color if name in DROPS_DUPLICATES else "white"
+        panel.plot(value, place, "o", color=color, markerfacecolor=inside, markersize=6)
         panel.annotate(label(value), (value, place), (6, 0), textcoords="offset points",
                        va="center", color=color, fontsize=8)  # fmt: skip
 
@@ -111,6 +118,7 @@ def draw_growth(
         panel.set(xscale="log", yscale="log", xlabel="rows", ylabel="seconds")
         panel.set_xticks(sizes, [count(rows) for rows in sizes])
         panel.xaxis.set_minor_formatter(NullFormatter())
+        panel.tick_params(which="minor", length=0)
         panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
         panel.legend(frameon=False, fontsize=8)
         _save(figure, path)

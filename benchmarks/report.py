@@ -56,23 +56,29 @@ def table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
 
 
 def load_table(sizes: dict[str, dict]) -> list[str]:
-    """Headings and tables, one for each size."""
+    """Headings and tables, one for each size, and below it what was left out."""
     head = ("work", "seconds", r"ratio to \copy", "CPU s", "server CPU s", "peak MB")
     parts = []
     for rows, by_name in sizes.items():
-        lines = []
-        for name, work in by_name.items():
-            if "left_out" in work:
-                lines.append((name, work["left_out"], *[""] * 4))
-                continue
-            server = work["server_cpu_seconds"]
-            median = statistics.median(work["seconds"])
-            lines.append((
-                name, f"{median:.2f}", f"{work['ratio']:.2f}", f"{work['cpu_seconds']:.2f}",
-                "" if server is None else f"{server:.2f}", f"{work['peak_mb']:,}",
-            ))  # fmt: skip
+        lines = [_load_line(name, work) for name, work in by_name.items() if "seconds" in work]
         parts += [f"### {int(rows):,} rows", table(head, lines)]
+        left_out = {name: work["left_out"] for name, work in by_name.items() if "left_out" in work}
+        if left_out:
+            reasons = "; ".join(f"{name} ({reason})" for name, reason in left_out.items())
+            parts.append(f"Left out, because they take too long: {reasons}.")
     return parts
+
+
+def _load_line(name: str, work: dict) -> tuple[str, ...]:
+    server = work["server_cpu_seconds"]
+    return (
+        name,
+        f"{statistics.median(work['seconds']):.2f}",
+        f"{work['ratio']:.2f}",
+        f"{work['cpu_seconds']:.2f}",
+        "" if server is None else f"{server:.2f}",
+        f"{work['peak_mb']:,}",
+    )
 
 
 def transform_table(sizes: dict[str, dict]) -> list[str]:
@@ -130,17 +136,19 @@ def growth_table(series: dict[str, list[tuple[int, float]]]) -> list[str]:
 def origin(results: dict) -> str:
     """One paragraph: when, on what, with what."""
     machine, postgres = results["machine"], results["postgres"]
-    versions = results["versions"]["benchmarks"]
     server = ", ".join(
         f"{name} {value}" for name, value in postgres.items() if name != "server_version"
     )
-    peers = ", ".join(f"{name} {version}" for name, version in versions.items())
+    versions = "; ".join(
+        f"{component}: {', '.join(f'{name} {version}' for name, version in by_name.items())}"
+        for component, by_name in results["versions"].items()
+    )
     return (
         f"{results['date']}, {results['rounds']} rounds on data of seed {results['seed']}: "
         f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gb']} GB, "
         f"{machine['os']}, Python {results['python']}.\n"
         f"Postgres {postgres['server_version']}: {server}.\n"
-        f"Peers: {peers}."
+        f"Versions by environment: {versions}."
     )
 
 
