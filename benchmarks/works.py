@@ -7,8 +7,10 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
+from multiprocessing import get_context
 from pathlib import Path
 
 from peers import PEERS
@@ -71,33 +73,49 @@ def sample(folder: Path, rows: int, seed: int) -> Sample:
     return Sample(path, told["rows"], told["distinct_rows"])
 
 
-def half_known(whole: Sample, rows: int, seed: int) -> tuple[Sample, int]:
-    """A file whose first half is the first lines of `whole`, and how many rows of it are new.
-
-    The other half is a sample of another seed: what it says of itself tells what is new.
-    """
+def half_known(whole: Sample, rows: int, seed: int) -> Sample:
+    """A file whose first half is the first lines of `whole`; the other half is of another seed."""
     fresh = sample(whole.path.parent, rows // 2, seed)
     path = whole.path.with_name(f"half_of_{rows}_{whole.path.name}")
     with whole.path.open() as known, fresh.path.open() as new, path.open("w") as mixed:
-        mixed.write(next(known))
-        next(new)
-        lines = list(islice(known, rows // 2))
-        mixed.writelines(lines)
-        mixed.writelines(new)
-    return Sample(path, len(lines) + fresh.rows, len(set(lines)) + fresh.distinct), fresh.distinct
+        mixed.writelines(islice(known, 1 + rows // 2))
+        mixed.writelines(islice(new, 1, None))
+    return Sample(path, rows, _new_lines(path))
+
+
+def _new_lines(file: Path, *before: Path) -> int:
+    """How many lines of a file, the header aside, differ from each other and from those before.
+
+    Counted by a process of its own: the memory of this one would stand in the peak of each
+    process that it starts.
+    """
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        return pool.submit(_count_new_lines, file, *before).result()
+
+
+def _count_new_lines(file: Path, *before: Path) -> int:
+    with file.open() as lines:
+        header = next(lines)
+        new = set(lines) - {header}
+    for path in before:
+        with path.open() as lines:
+            new.difference_update(lines)
+    return len(new)
 
 
 def groups(whole: Sample, seed: int, with_peers: bool) -> list[list[Step]]:
     """The steps of one round; those of a group share a warehouse, one after the other."""
-    small, new = half_known(whole, SMALL, seed + 1)
+    small = half_known(whole, SMALL, seed + 1)
+    rows = whole.distinct + _new_lines(small.path, whole.path)
     ours = [
         _load(FIRST, whole, whole.distinct),
         _load(AGAIN, whole, whole.distinct),
-        _load(_mixed_name(SMALL), small, whole.distinct + new),
+        _load(_mixed_name(SMALL), small, rows),
     ]
     if whole.rows >= LARGE_FROM:
-        large, more = half_known(whole, whole.rows // 10, seed + 2)
-        ours.append(_load(_mixed_name(whole.rows // 10), large, whole.distinct + new + more))
+        large = half_known(whole, whole.rows // 10, seed + 2)
+        rows += _new_lines(large.path, whole.path, small.path)
+        ours.append(_load(_mixed_name(large.rows), large, rows))
     alone = _load(_mixed_name(SMALL) + ", empty table", small, small.distinct)
     return [[_copy(whole)], ours, [alone], *([step] for step in _peers(whole) if with_peers)]
 
