@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -62,15 +63,8 @@ def run(
         command, env=environment, start_new_session=True, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
-    guard = threading.Timer(limit, os.killpg, (process.pid, signal.SIGKILL))
-    guard.start()
-    said = process.stdout.read()
-    # Not `process.wait`: only wait4 tells what the process used.
-    _, status, usage = os.wait4(process.pid, 0)
+    usage, said = _wait(process, limit)
     seconds = time.monotonic() - began
-    guard.cancel()
-    process.stdout.close()
-    process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode == -signal.SIGKILL and seconds >= limit:
         raise TooSlowError(f"more than {limit:.0f} s")
     if process.returncode != 0:
@@ -83,6 +77,19 @@ def run(
         server_cpu=None if before is None else after - before,
         memory=usage.ru_maxrss * MAXRSS_UNIT / MEGABYTE,
     )
+
+
+def _wait(process: subprocess.Popen, limit: float) -> tuple[resource.struct_rusage, str]:
+    """Wait for a process, or kill it; returns what it used and what it said."""
+    guard = threading.Timer(limit, os.killpg, (process.pid, signal.SIGKILL))
+    guard.start()
+    said = process.stdout.read()
+    # Not `process.wait`: only wait4 tells what the process used.
+    _, status, usage = os.wait4(process.pid, 0)
+    guard.cancel()
+    process.stdout.close()
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return usage, said
 
 
 def server_cpu(server: int) -> float | None:
