@@ -169,7 +169,8 @@ def main() -> None:
         results["dag"] = run_script("dag.py", *rounds, before=(LOCAL / "python",))
     if options.transform:
         results["transform"] = run_script(
-            *("transform.py", *rounds, "--rows", *map(str, options.transform)),
+            *("transform.py", *rounds, "--seed", str(seed)),
+            *("--rows", *map(str, options.transform)),
             before=(LOCAL / "elt-local", "with-postgres", "--", sys.executable),
         )
     # Everything once before the clock counts: bytecode is written, programs are in memory.
