@@ -10,7 +10,7 @@ unexport PYTHONPATH
 # Bytecode is worth keeping: without it every start of Airflow or dbt takes seconds longer.
 unexport PYTHONDONTWRITEBYTECODE
 
-PROJECTS := . local data_ingestion dbt airflow superset
+PROJECTS := . local data_ingestion dbt airflow superset benchmarks
 RUNNING := local data_ingestion dbt airflow superset
 ELT := local/.venv/bin/elt-local
 
@@ -176,7 +176,8 @@ test-local: install-local
 	cd local && .venv/bin/pytest
 
 test-data-ingestion: install-data_ingestion
-	cd data_ingestion && .venv/bin/pytest --numprocesses=2
+	cd data_ingestion && .venv/bin/pytest --numprocesses=2 --ignore tests/test_budget.py
+	cd data_ingestion && .venv/bin/pytest tests/test_budget.py
 
 test-dbt: install-dbt
 	cd dbt && .venv/bin/pytest --numprocesses=2
@@ -187,11 +188,24 @@ test-airflow: install-airflow
 test-superset: install-superset install-data_ingestion install-dbt install-local
 	cd superset && .venv/bin/pytest
 
-.PHONY: benchmark-load
-benchmark-load: ROWS ?= 116201 1000000
-benchmark-load: ROUNDS ?= 5
-benchmark-load: install-local install-data_ingestion ## Time the loader against \copy (ROWS=…, ROUNDS=…)
-	@$(ELT) with-postgres -- $(PYTHON) benchmarks/load.py --rows $(ROWS) --rounds $(ROUNDS)
+.PHONY: budget
+budget: install-local install-data_ingestion ## Write anew what a load may cost, when a change was meant
+	@cd data_ingestion && $(abspath $(ELT)) with-postgres -- .venv/bin/pytest --quiet --renew-budget tests/test_budget.py
+	@git diff --stat -- data_ingestion/tests/budget.json
 
 test-docker: install-local install-. ## Run the tests of the stack in Docker; needs an engine
 	.venv/bin/pytest tests/docker
+
+##@ Measuring
+
+# With OPTIONS nothing is published: OPTIONS="--rows 1000000 --rounds 3", OPTIONS=--help
+BENCH := $(ELT) with-postgres -- benchmarks/.venv/bin/python benchmarks/bench.py
+BENCH_NEEDS := install-local install-data_ingestion install-dbt install-airflow install-superset install-benchmarks
+
+.PHONY: bench bench-full
+bench: $(BENCH_NEEDS) ## Measure the loader, its peers, dbt and the DAG: a quarter of an hour (OPTIONS=…: a try)
+	@$(BENCH) $(or $(OPTIONS),--rows 116201 1000000 --limit 100 --transform 116201 1000000 --dag --publish bench)
+
+bench-full: $(BENCH_NEEDS) ## The same with 10 M rows, and growth up to 20 M: two hours
+	@$(BENCH) --rows 116201 1000000 10000000 --growth 20000000 \
+	    --transform 116201 1000000 10000000 20000000 --dag --publish bench-full

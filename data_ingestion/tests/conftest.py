@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psycopg2
 import pytest
+from budget import Budget
 
 from data_ingestion import cli
 
@@ -116,6 +117,16 @@ def run(capsys: pytest.CaptureFixture[str]):
         return Outcome(code, captured.out.splitlines(), captured.err.splitlines())
 
     return command
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--renew-budget", action="store_true", help="write tests/budget.json anew")
+
+
+@pytest.fixture
+def budget(request: pytest.FixtureRequest) -> Budget:
+    """What is counted is compared with this."""
+    return Budget(request.config.getoption("--renew-budget"))
 
 
 @pytest.fixture

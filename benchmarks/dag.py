@@ -1,0 +1,143 @@
+"""What Airflow adds: the DAG's duration above that of its three commands, run by hand.
+
+    python dag.py --rounds 5 --json FILE        (with the environment of local/)
+
+A stack of its own, without Docker; in each round the DAG runs on the sample, then its commands do,
+each time in a warehouse as empty as after the start. The DAG takes from the request that triggers
+it to the end of its last task. The first round is told apart: Airflow's processes have run no
+task before it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+from elt_local import demo
+from elt_local.ports import PORTS, free_port
+from elt_local.settings import PROJECT, Settings
+from elt_local.stack import Stack
+
+COMMANDS = (
+    ("data_ingestion", "loader", ("data-ingestion", "load"), (0,)),
+    ("dbt", "transformer", ("dbt", "run"), (0,)),
+    # It fails by design: some transactions of the sample are backdated.
+    ("dbt", "transformer", ("dbt", "test", "--exclude-resource-type", "unit_test"), (1,)),
+)
+EMPTY = """
+do $$
+declare
+    name text;
+begin
+    for name in
+        select format('%I.%I', schemaname, tablename) from pg_tables
+        where schemaname in ('raw', 'staging', 'marts', 'audit')
+    loop
+        execute 'truncate ' || name;
+    end loop;
+end
+$$
+"""
+
+
+@contextlib.contextmanager
+def stack() -> Iterator[Settings]:
+    """A stack that has started and come to rest; it is gone after the block."""
+    folder = Path(tempfile.mkdtemp(prefix="elt-benchmark-"))
+    folder.chmod(0o755)  # Postgres, which runs as nobody when we are root, must get to its data
+    os.environ |= {"ELT_ENV": "test", "STATE_DIR": str(folder / "state")}
+    os.environ |= {"DATA_DIR": str(PROJECT / "data_ingestion" / "data")}
+    os.environ |= {port: str(free_port()) for port in PORTS}
+    settings = Settings.load()
+    try:
+        demo.start(settings)
+        demo.wait_for_superset(settings)
+        yield settings
+    finally:
+        Stack(settings).reset()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def empty(settings: Settings) -> None:
+    """Forget all rows: the tables stay, as the start of a stack makes them."""
+    with contextlib.closing(settings.server.connect()) as connection:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute(EMPTY)
+            cursor.execute("checkpoint")
+
+
+def run_dag(settings: Settings) -> dict[str, float]:
+    """Seconds of one run, and of its tasks, by their ids."""
+    api, began = demo.airflow(settings), time.time()
+    run_id = api.trigger(demo.DAG)
+    while not (run := api.run(demo.DAG, run_id))["end_date"]:
+        time.sleep(0.5)
+    seconds = {"dag": datetime.fromisoformat(run["end_date"]).timestamp() - began}
+    tasks = api.tasks(demo.DAG, run_id)
+    for task in tasks:
+        seconds[task["task_id"]] = task["duration"]
+    failed = [task["task_id"] for task in tasks if task["state"] != "success"]
+    if failed != ["test_transformed_data"]:
+        sys.exit(f"the DAG's failed tasks are {failed}, instead of the test that is meant to")
+    return seconds
+
+
+def run_commands(settings: Settings) -> float:
+    """Seconds of the DAG's commands, one after the other."""
+    seconds = 0.0
+    for component, role, command, codes in COMMANDS:
+        environment = settings.base_environment() | settings.libpq_environment(role)
+        environment["DBT_ENV_SECRET_PGPASSWORD"] = environment["PGPASSWORD"]
+        home = PROJECT / component
+        program = home / ".venv" / "bin" / command[0]
+        began = time.monotonic()
+        done = subprocess.run(
+            [program, *command[1:]], cwd=home, env=environment, capture_output=True, text=True
+        )
+        seconds += time.monotonic() - began
+        if done.returncode not in codes:
+            sys.exit(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}")
+    return seconds
+
+
+def measure(rounds: int) -> dict[str, dict[str, float]]:
+    """Medians: of the first run after the start, and of those after it."""
+    measured = []
+    with stack() as settings:
+        for number in range(1 + rounds):
+            print(f"the DAG: round {number} of {rounds}", file=sys.stderr)
+            empty(settings)
+            seconds = run_dag(settings)
+            empty(settings)
+            seconds["commands"] = run_commands(settings)
+            seconds["overhead"] = seconds["dag"] - seconds["commands"]
+            measured.append(seconds)
+    return {
+        name: {key: round(statistics.median(each[key] for each in part), 2) for key in part[0]}
+        for name, part in (("first after the start", measured[:1]), ("later", measured[1:]))
+    }
+
+
+def main() -> None:
+    """Write what was measured."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--json", type=Path, required=True)
+    options = parser.parse_args()
+    options.json.write_text(json.dumps(measure(options.rounds), indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

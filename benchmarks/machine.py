@@ -1,0 +1,62 @@
+"""Where and with what was measured: without it no figure can be compared."""
+
+from __future__ import annotations
+
+import os
+import platform
+from datetime import UTC, datetime
+from importlib.metadata import distributions
+from pathlib import Path
+
+import warehouse
+from works import PROJECT
+
+# Of each environment, the packages that do the work.
+PACKAGES = {
+    "benchmarks": (
+        *("adbc-driver-postgresql", "dlt", "pandas", "polars", "pyarrow", "sqlalchemy"),
+        "psycopg2-binary",
+    ),
+    "data_ingestion": ("pandas", "pyarrow", "numpy", "psycopg2-binary", "xxhash"),
+    "dbt": ("dbt-core", "dbt-postgres"),
+    "airflow": ("apache-airflow",),
+}
+
+
+def describe() -> dict:
+    """When, on which machine, with which versions and which settings of the server."""
+    return {
+        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "machine": {
+            "cpu": _cpu(),
+            "cores": os.cpu_count(),
+            "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30),
+            "os": _os(),
+        },
+        "python": platform.python_version(),
+        "postgres": warehouse.settings(),
+        "versions": {component: _versions(component) for component in PACKAGES},
+    }
+
+
+def _cpu() -> str:
+    """The processor's name; on Linux /proc knows it, elsewhere Python may."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def _os() -> str:
+    try:
+        return f"{platform.freedesktop_os_release()['PRETTY_NAME']}, kernel {platform.release()}"
+    except OSError:
+        return platform.platform()
+
+
+def _versions(component: str) -> dict[str, str]:
+    """Of the packages of that component's environment."""
+    places = PROJECT / component / ".venv" / "lib"
+    found = distributions(path=[str(place) for place in places.glob("python*/site-packages")])
+    versions = {each.name.lower(): each.version for each in found}
+    return {name: versions[name] for name in PACKAGES[component] if name in versions}
