@@ -18,7 +18,7 @@ trimmed as (
         *,
         trim(date) as transaction_date_text,
         trim(value_date) as value_date_text,
-        nullif(trim(value_date), trim(date)) as other_date_text,
+        case when value_date <> date then trim(value_date) end as other_date_text,
         trim(withdrawal_amt) as withdrawal_amount_text,
         trim(deposit_amt) as deposit_amount_text,
         trim(balance_amt) as balance_amount_text
