@@ -23,7 +23,9 @@ trimmed as (
         trim(deposit_amt) as deposit_amount_text,
         trim(balance_amt) as balance_amount_text
     from source
-    offset 0 -- a fence: else the planner computes each expression again at each of its uses
+    -- A fence: else the planner computes each expression again at each of its uses. (A plain 0 is
+    -- cast to bigint by the server, which keeps it from seeing that the plan can be parallel.)
+    offset bigint '0'
 
 ),
 
@@ -37,7 +39,7 @@ parsed as (
         {{ parse_amount('deposit_amount_text') }} as deposit_amount,
         {{ parse_amount('balance_amount_text') }} as balance_amount
     from trimmed
-    offset 0
+    offset bigint '0'
 
 ),
 
