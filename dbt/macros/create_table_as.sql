@@ -6,17 +6,20 @@
     declared so. Contracts with other constraints, and tables without one, are made as dbt does it.
 #}
 {% macro postgres__create_table_as(temporary, relation, sql) -%}
-{%- set constraints = [] + model.constraints -%}
-{%- for column in model.columns.values() -%}
-    {%- do constraints.extend(column.constraints) -%}
-{%- endfor -%}
-{%- set others = constraints | rejectattr('type', 'equalto', 'not_null') | list -%}
-{%- if temporary or others or not config.get('contract').enforced -%}
+{%- if temporary or not config.get('contract').enforced or has_other_constraints(model) -%}
     {{ dbt.postgres__create_table_as(temporary, relation, sql) }}
 {%- else -%}
     {{ get_assert_columns_equivalent(sql) }}
     {{ create_table_of_contract(relation, sql, model.columns.values()) }}
 {%- endif -%}
+{%- endmacro %}
+
+{% macro has_other_constraints(model) -%}
+{%- set constraints = [] + model.constraints -%}
+{%- for column in model.columns.values() -%}
+    {%- do constraints.extend(column.constraints) -%}
+{%- endfor -%}
+{{ return(constraints | rejectattr('type', 'equalto', 'not_null') | list | length > 0) }}
 {%- endmacro %}
 
 {% macro create_table_of_contract(relation, sql, columns) -%}

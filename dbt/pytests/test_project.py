@@ -179,7 +179,7 @@ def test_marts_are_built_although_a_transaction_is_backdated(warehouse: Warehous
 def test_unit_tests_of_the_models_pass(warehouse: Warehouse) -> None:
     assert warehouse.dbt("run", "--empty").success
     result = warehouse.dbt("test", "--resource-type", "unit_test")
-    assert len(statuses(result)) == 7
+    assert len(statuses(result)) == 8
     assert not_passed(result) == {}
 
 

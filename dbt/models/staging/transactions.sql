@@ -73,6 +73,19 @@ renamed as (
         _source_file,
         _source_line,
         _loaded_at,
+        {% if is_incremental() %}
+        -- one look-up in the unique index a row, which is new and a few
+        coalesce(
+            (
+                select known._first_staged_at
+                from {{ this }} as known
+                where known.transaction_id = parsed._row_hash
+            ),
+            now()
+        ) as _first_staged_at,
+        {% else %}
+        now() as _first_staged_at,
+        {% endif %}
         now() as _staged_at
 
     from parsed
