@@ -1,5 +1,3 @@
-{% set day = ['account_number', 'transaction_date'] | join(', ') %}
-
 with transactions as not materialized (
 
     select * from {{ ref('transactions') }}
@@ -35,7 +33,7 @@ touched_days as (
         transaction_date,
         bool_or(_first_staged_at <= (select seen.staged_at from seen)) as is_staged_again
     from new_transactions
-    group by {{ day }}
+    group by account_number, transaction_date
 
 ),
 
@@ -76,7 +74,7 @@ summed as (
         count(deposit_amount) as deposit_count,
         max(_staged_at) as _staged_at
     from transactions_to_sum
-    group by {{ day }}
+    group by account_number, transaction_date
 
 ),
 
@@ -84,18 +82,26 @@ summed as (
 summed_before as (
 
     select
-        days.account_number,
-        days.transaction_date,
-        days.withdrawal_amount,
-        days.deposit_amount,
-        array[days._load_id, days._source_line, days.closing_balance] as last_line,
-        days.transaction_count,
-        days.withdrawal_count,
-        days.deposit_count,
-        days._staged_at
-    from {{ this }} as days
+        earlier.account_number,
+        earlier.transaction_date,
+        earlier.withdrawal_amount,
+        earlier.deposit_amount,
+        array[earlier._load_id, earlier._source_line, earlier.closing_balance] as last_line,
+        earlier.transaction_count,
+        earlier.withdrawal_count,
+        earlier.deposit_count,
+        earlier._staged_at
+    from {{ this }} as earlier
     inner join touched_days using (account_number, transaction_date)
     where touched_days.is_staged_again is not true
+
+),
+
+parts as (
+
+    select * from summed
+    union all
+    select * from summed_before
 
 ),
 
@@ -111,8 +117,8 @@ days as (
         sum(withdrawal_count)::bigint as withdrawal_count,
         sum(deposit_count)::bigint as deposit_count,
         max(_staged_at) as _staged_at
-    from (select * from summed union all select * from summed_before) as parts
-    group by {{ day }}
+    from parts
+    group by account_number, transaction_date
 
 ),
 {% else %}
