@@ -8,7 +8,7 @@
 case
     when
     {%- for name, value in columns.items() %}
-        {{ 'or ' if not loop.first }}({{ name }}_text <> '' and {{ value }} is null)
+        {{ 'or ' if not loop.first }}({{ value }} is null and {{ name }}_text <> '')
     {%- endfor %}
         then jsonb_strip_nulls(jsonb_build_object(
     {%- for name, value in columns.items() %}

@@ -101,12 +101,12 @@ class Warehouse:
         script = [sys.executable, "init_marts.py"]
         subprocess.run(script, cwd=PROJECT, env=os.environ | self.environment, check=True)
 
-    def dbt(self, *arguments: str) -> dbtRunnerResult:
+    def dbt(self, *arguments: str, project: Path = PROJECT) -> dbtRunnerResult:
         """Run dbt as transformer; the result's `.success` is an exit status of 0."""
         with pytest.MonkeyPatch.context() as patch:
             for name, value in self.environment.items():
                 patch.setenv(name, value)
-            folders = ("--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT))
+            folders = ("--project-dir", str(project), "--profiles-dir", str(PROJECT))
             return dbtRunner().invoke([*arguments, *folders])
 
 

@@ -1,10 +1,12 @@
 """The project on a real warehouse: incremental runs, tests and their history, rights."""
 
+import shutil
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import psycopg2
 import pytest
-from conftest import Warehouse
+from conftest import PROJECT, Warehouse
 from dbt.cli.main import dbtRunnerResult
 
 BACKDATED = "value_date_greater_than_transaction_date"
@@ -164,6 +166,44 @@ def test_the_alert_and_the_balance_of_an_account(warehouse: Warehouse) -> None:
     assert accounts == [("0012", 10**9, 3000, False), ("409000611074", 12 * 10**8, 2000, True)]
 
 
+def test_a_table_is_what_its_contract_says(warehouse: Warehouse) -> None:
+    assert warehouse.dbt("run", "--select", "transactions").success
+    columns = warehouse.query(
+        "reporter",
+        "select attname, format_type(atttypid, atttypmod), attnotnull from pg_attribute"
+        " where attrelid = 'staging.transactions'::regclass and attnum > 0",
+    )
+    types = {name: type_ for name, type_, _ in columns}
+    assert types["withdrawal_amount"] == types["balance_amount"] == "numeric(18,2)"
+    assert types["transaction_id"] == "uuid"
+    assert {name for name, _, not_null in columns if not_null} == {
+        "transaction_id", "_load_id", "_source_file", "_source_line", "_loaded_at",
+        "_first_staged_at", "_staged_at",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("said", "wrong"),
+    [("data_type: jsonb", "data_type: text"), ("name: cheque_number", "name: cheque")],
+)
+def test_a_model_that_breaks_its_contract_fails(
+    warehouse: Warehouse, tmp_path: Path, said: str, wrong: str
+) -> None:
+    project = tmp_path / "project"
+    for folder in ("macros", "models", "tests"):
+        shutil.copytree(PROJECT / folder, project / folder)
+    shutil.copy(PROJECT / "dbt_project.yml", project)
+    contract = project / "models" / "staging" / "transactions.yml"
+    text = contract.read_text()
+    assert text.count(said) == 1
+    contract.write_text(text.replace(said, wrong))
+    broken = Warehouse(warehouse.name, tmp_path / "target")
+    result = broken.dbt("run", "--select", "transactions", project=project)
+    assert not result.success
+    messages = [r.message for r in result.result if r.message]
+    assert any("enforced contract that failed" in message for message in messages)
+
+
 def test_an_empty_table_is_built_and_tested(warehouse: Warehouse) -> None:
     assert warehouse.dbt("build", *WITHOUT_UNIT_TESTS).success
 
@@ -179,7 +219,7 @@ def test_marts_are_built_although_a_transaction_is_backdated(warehouse: Warehous
 def test_unit_tests_of_the_models_pass(warehouse: Warehouse) -> None:
     assert warehouse.dbt("run", "--empty").success
     result = warehouse.dbt("test", "--resource-type", "unit_test")
-    assert len(statuses(result)) == 7
+    assert len(statuses(result)) == 8
     assert not_passed(result) == {}
 
 

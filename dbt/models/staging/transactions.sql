@@ -18,12 +18,14 @@ trimmed as (
         *,
         trim(date) as transaction_date_text,
         trim(value_date) as value_date_text,
-        nullif(trim(value_date), trim(date)) as other_date_text,
+        case when value_date <> date then trim(value_date) end as other_date_text,
         trim(withdrawal_amt) as withdrawal_amount_text,
         trim(deposit_amt) as deposit_amount_text,
         trim(balance_amt) as balance_amount_text
     from source
-    offset 0 -- a fence: else the planner computes each expression again at each of its uses
+    -- A fence: else the planner computes each expression again at each of its uses. (A plain 0 is
+    -- cast to bigint by the server, which keeps it from seeing that the plan can be parallel.)
+    offset bigint '0'
 
 ),
 
@@ -37,7 +39,7 @@ parsed as (
         {{ parse_amount('deposit_amount_text') }} as deposit_amount,
         {{ parse_amount('balance_amount_text') }} as balance_amount
     from trimmed
-    offset 0
+    offset bigint '0'
 
 ),
 
@@ -71,6 +73,19 @@ renamed as (
         _source_file,
         _source_line,
         _loaded_at,
+        {% if is_incremental() %}
+        -- one look-up in the unique index a row, which is new and a few
+        coalesce(
+            (
+                select known._first_staged_at
+                from {{ this }} as known
+                where known.transaction_id = parsed._row_hash
+            ),
+            now()
+        ) as _first_staged_at,
+        {% else %}
+        now() as _first_staged_at,
+        {% endif %}
         now() as _staged_at
 
     from parsed
