@@ -12,7 +12,7 @@ import xxhash
 from data_ingestion.contract import Columns
 from data_ingestion.model import Dialect, Load
 from data_ingestion.records import Block
-from data_ingestion.rows import CopyFormat, encode, hash_occurrences, hash_rows, read_values
+from data_ingestion.rows import CopyFormat, Rows, encode, hash_occurrences, hash_rows, read_values
 
 GOLDEN = ["b111a595917b1cbf66cdcc3b5862ba62", "9fb51c18fa704b4cdab97aed08efa51f"]
 
@@ -85,8 +85,8 @@ def test_occurrences_have_their_own_hashes():
 
 def test_a_whole_copy_after_a_filter():
     load = Load("t", "ü.csv", "drop", datetime(2026, 1, 2, 3, 4, 5, 6, UTC), load_id=7)
-    rows = encode(values_of(b"a\nb\nc\n", 3, n_fields=1)).filter(pa.array([False, True, True]))
-    hashes = hash_rows(rows)
+    rows = encode(values_of(b"a\nb\nc\n", 3, n_fields=1))
+    rows = Rows(rows, hash_rows(rows), np.array([2, 3, 4])).where(np.array([False, True, True]))
     microseconds = 820_638_245_000_006  # since 2000-01-01; GNU date says so
     expected = b"PGCOPY\n\xff\r\n\0" + bytes(8)
     for value, line in ((b"b", 3), (b"c", 4)):
@@ -95,4 +95,4 @@ def test_a_whole_copy_after_a_filter():
         expected += struct.pack(">h", 6)
         expected += fields(value, digest, *numbers[:2], "ü.csv".encode(), numbers[2])
     expected += b"\xff\xff"
-    assert CopyFormat(load, 1).complete(rows, hashes, np.array([3, 4])) == expected
+    assert CopyFormat(load, 1).complete(rows) == expected

@@ -11,6 +11,7 @@ more bytes, big-endian; no row has that many values.
 """
 
 import io
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -103,8 +104,49 @@ def hash_occurrences(rows: pa.Array, numbers: np.ndarray) -> np.ndarray:
     return np.frombuffer(b"".join(map(xxh3_128_digest, numbered)), HASH)
 
 
+def hex_digits(hashes: np.ndarray) -> list[str]:
+    """Each hash as 32 hexadecimal digits, which Postgres reads as uuid."""
+    digits = hashes.tobytes().hex()
+    return [digits[at : at + 32] for at in range(0, len(digits), 32)]
+
+
+def copy_of(hashes: np.ndarray) -> bytes:
+    """The hashes as a whole COPY of one column."""
+    rows = np.empty(len(hashes), [("fields", ">i2"), ("length", ">i4"), ("hash", HASH)])
+    rows["fields"], rows["length"], rows["hash"] = 1, HASH.itemsize, hashes
+    return b"".join((COPY_BEGIN, rows.tobytes(), COPY_END))
+
+
 def _items(rows: pa.Array) -> np.ndarray:
     return rows.to_numpy(zero_copy_only=False)  # five times as fast as to_pylist
+
+
+@dataclass
+class Rows:
+    """Encoded rows, the hash of each and the line each begins on."""
+
+    encoded: pa.Array
+    hashes: np.ndarray
+    line_numbers: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.encoded)
+
+    def where(self, keep: np.ndarray) -> "Rows":
+        """The rows for which `keep` is true."""
+        return Rows(self.encoded.filter(pa.array(keep)), self.hashes[keep], self.line_numbers[keep])
+
+    @classmethod
+    def in_order_of_hashes(cls, parts: "list[Rows]") -> "Rows":
+        """All of the parts, sorted as a uuid index is."""
+        # numpy would make native numbers of them, whose bytes stand the other way round.
+        hashes = np.concatenate([part.hashes for part in parts], dtype=HASH)
+        order = np.lexsort((hashes["low"], hashes["high"]))
+        return cls(
+            pa.concat_arrays([part.encoded for part in parts]).take(pa.array(order)),
+            hashes[order],
+            np.concatenate([part.line_numbers for part in parts])[order],
+        )
 
 
 class CopyFormat:
@@ -125,11 +167,11 @@ class CopyFormat:
         self._tail = np.array([(16, (0, 0), 8, 0, constant)], tail)
         self._head = pa.scalar((n_values + len(ADDED_COLUMNS)).to_bytes(2, "big"), BYTES)
 
-    def complete(self, rows: pa.Array, hashes: np.ndarray, line_numbers: np.ndarray) -> bytes:
+    def complete(self, rows: Rows) -> bytes:
         """One whole COPY: the rows with their ADDED_COLUMNS, in this order."""
         tail = np.repeat(self._tail, len(rows))
-        tail["hash"], tail["line"] = hashes, line_numbers
-        whole = pc.binary_join_element_wise(self._head, rows, fixed_width(tail), NOTHING)
+        tail["hash"], tail["line"] = rows.hashes, rows.line_numbers
+        whole = pc.binary_join_element_wise(self._head, rows.encoded, fixed_width(tail), NOTHING)
         _, offsets, data = whole.buffers()
         stop = int(np.frombuffer(offsets, np.int64)[-1])
         return b"".join((COPY_BEGIN, memoryview(data)[:stop], COPY_END))

@@ -17,7 +17,7 @@ from typing import IO
 from data_ingestion.errors import InputError, printable
 from data_ingestion.model import Dialect
 
-CHUNK = 4 << 20
+CHUNK = 2 << 20
 REFUSED = {
     b"\xd0\xcf\x11\xe0": "is an old Excel workbook (.xls): save it as .xlsx or as CSV",
     b"%PDF": "is a PDF: export the data as CSV",
@@ -155,7 +155,7 @@ class Source:
 
 def _read(file: IO[bytes]) -> Iterator[bytes]:
     # Small pieces first: the server gets to work while the second one is prepared.
-    size = CHUNK >> 3
+    size = CHUNK >> 2
     while chunk := file.read(size):
         yield chunk
         size = min(2 * size, CHUNK)

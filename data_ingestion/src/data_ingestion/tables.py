@@ -198,20 +198,21 @@ def create_indexes(cursor: Cursor, table: str) -> None:
         cursor.execute(SQL(kind).format(Identifier(f"{table}__{name}"), relation(table)))
 
 
-def rows_there(cursor: Cursor, table: str, uuids: str) -> list[int]:
-    """Which hashes of an array, given as Postgres writes one, the table holds (0 is the first)."""
-    # One look-up in the unique index per row, also where the planner would rather read all of a
-    # large table once per chunk.
+def hashes_there(cursor: Cursor, table: str, hashes: IO[bytes]) -> list[str]:
+    """Which of the hashes (a binary COPY of one column) the table holds, in hexadecimal digits."""
     cursor.execute(
-        "set local enable_seqscan = off; set local enable_hashjoin = off;"
-        " set local enable_mergejoin = off"
+        "create temporary table if not exists asked (hash uuid not null) on commit drop;"
+        " truncate asked"
     )
+    copy(cursor, "copy asked from stdin (format binary)", hashes)
+    # One walk through the unique index, also where the planner would rather read a large table.
+    cursor.execute("set local enable_seqscan = off; set local enable_bitmapscan = off")
     query = SQL(
-        "select place - 1 from unnest(%s::uuid[]) with ordinality as new (hash, place)"
-        " where exists (select from {} where _row_hash = new.hash)"
+        "select encode(uuid_send(_row_hash), 'hex') from {}"
+        " where _row_hash = any(array(select hash from asked))"
     ).format(relation(table))
-    cursor.execute(query, (uuids,))
-    return [place for (place,) in cursor]
+    cursor.execute(query)
+    return [there for (there,) in cursor]
 
 
 def copy_statement(cursor: Cursor, table: str, columns: Columns, fresh: bool) -> str:
