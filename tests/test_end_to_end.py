@@ -61,7 +61,7 @@ def kill(stack, *names: str) -> None:
         if status.returncode == 0 and all(now.get(name, 0) != before[name] for name in names):
             return
         assert time.monotonic() < deadline, status.stdout
-        time.sleep(0.5)
+        time.sleep(1.5)  # asking costs what those that start need
 
 
 def test_demo_shows_what_came_of_the_sample(stack, truth):

@@ -246,3 +246,28 @@ def test_init_makes_the_tables_that_a_load_then_fills(warehouse, run, write):
     assert run("load", write(line(1), line(2))).code == 0
     assert run("init").out == ["all tables are there"]
     assert len(warehouse.rows()) == 2
+
+
+def test_an_overlapping_file_in_many_small_pieces(warehouse, run, write, monkeypatch):
+    """Each piece asks the table for rows of its own, beside the reading of the next one."""
+    monkeypatch.setattr("data_ingestion.sources.CHUNK", 1 << 12)
+    monkeypatch.setattr("data_ingestion.write.ASKED_AT_ONCE", 50)
+    first = write(*map(line, range(0, 2_000, 3)), name="transactions_1.csv")
+    numbers = [*range(2_000), *range(500)]
+    second = write(*map(line, numbers), name="transactions_2.csv")
+    assert run("load", first, second).code == 0
+    assert [loaded for _, _, loaded, _, _ in warehouse.query(LOADS)] == [667, 1_333]
+    assert warehouse.query(
+        "select count(*), count(distinct _row_hash), max(_source_line) from raw.transactions"
+    ) == [(2_000, 2_000, 2_001)]
+    wrong = warehouse.query(
+        "select _source_file, _source_line, balance_amt from raw.transactions where balance_amt"
+        " <> case _load_id when 1 then 3 * (_source_line - 2) else _source_line - 2 end || '.00 '"
+    )
+    assert wrong == [], "each row stands beside its own line number"
+
+
+def test_the_session_speaks_utf8_whatever_the_shell_says(warehouse, run, write, monkeypatch):
+    monkeypatch.setenv("PGCLIENTENCODING", "LATIN1")
+    assert run("load", write(line(1, details="Café €"))).code == 0
+    assert warehouse.query("select transaction_details from raw.transactions") == [("Café €",)]

@@ -104,10 +104,14 @@ def hash_occurrences(rows: pa.Array, numbers: np.ndarray) -> np.ndarray:
     return np.frombuffer(b"".join(map(xxh3_128_digest, numbered)), HASH)
 
 
-def hex_digits(hashes: np.ndarray) -> list[str]:
-    """Each hash as 32 hexadecimal digits, which Postgres reads as uuid."""
-    digits = hashes.tobytes().hex()
-    return [digits[at : at + 32] for at in range(0, len(digits), 32)]
+def among(hashes: np.ndarray, others: bytes) -> np.ndarray:
+    """For each hash, whether it is one of the others, which have 16 bytes each."""
+    size = HASH.itemsize
+    one, other = (
+        pa.Array.from_buffers(pa.binary(size), len(data) // size, [None, pa.py_buffer(data)])
+        for data in (hashes.tobytes(), others)
+    )
+    return pc.is_in(one, value_set=other).to_numpy(zero_copy_only=False)
 
 
 def copy_of(hashes: np.ndarray) -> bytes:

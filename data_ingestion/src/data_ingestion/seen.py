@@ -13,11 +13,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data_ingestion.rows import HASH, hex_digits
+from data_ingestion.rows import HASH
 from data_ingestion.warehouse import Cursor
 
 FILTER = 16 << 20  # bytes: with 10 million rows, 7 % of the new ones find their bit set
-LONG_RUN = 1 << 20  # rows; what is merged takes twice its memory while it lasts
+LONG_RUN = 1 << 19  # rows; what is merged takes twice its memory while it lasts
 
 
 @dataclass
@@ -148,7 +148,8 @@ class SeenRows:
 
     def _add_on_server(self, hashes: np.ndarray, sizes: np.ndarray) -> np.ndarray:
         cursor = self._cursor()
-        uuids = "{" + ",".join(hex_digits(hashes)) + "}"
+        digits = hashes.tobytes().hex()
+        uuids = "{" + ",".join(digits[at : at + 32] for at in range(0, len(digits), 32)) + "}"
         cursor.execute(
             """
             with added as (

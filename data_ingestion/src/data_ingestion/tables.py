@@ -186,8 +186,6 @@ def create_indexes(cursor: Cursor, table: str) -> None:
     The unique one is the last guard against doubles. Rows of one load stand side by side: a block
     range index is tiny, and enough to find them.
     """
-    # Only while this transaction lasts; the server takes what it needs of it.
-    cursor.execute("set local maintenance_work_mem = '256MB'")
     for name, kind in (
         ("row_hash_key", "create unique index if not exists {} on {} (_row_hash)"),
         (
@@ -198,8 +196,8 @@ def create_indexes(cursor: Cursor, table: str) -> None:
         cursor.execute(SQL(kind).format(Identifier(f"{table}__{name}"), relation(table)))
 
 
-def hashes_there(cursor: Cursor, table: str, hashes: IO[bytes]) -> list[str]:
-    """Which of the hashes (a binary COPY of one column) the table holds, in hexadecimal digits."""
+def hashes_there(cursor: Cursor, table: str, hashes: IO[bytes]) -> bytes:
+    """Which of the hashes, given as a binary COPY of one column, the table holds: 16 bytes each."""
     cursor.execute(
         "create temporary table if not exists asked (hash uuid not null) on commit drop;"
         " truncate asked"
@@ -208,11 +206,11 @@ def hashes_there(cursor: Cursor, table: str, hashes: IO[bytes]) -> list[str]:
     # One walk through the unique index, also where the planner would rather read a large table.
     cursor.execute("set local enable_seqscan = off; set local enable_bitmapscan = off")
     query = SQL(
-        "select encode(uuid_send(_row_hash), 'hex') from {}"
+        "select coalesce(string_agg(uuid_send(_row_hash), ''), '') from {}"
         " where _row_hash = any(array(select hash from asked))"
     ).format(relation(table))
     cursor.execute(query)
-    return [there for (there,) in cursor]
+    return bytes(cursor.fetchone()[0])
 
 
 def copy_statement(cursor: Cursor, table: str, columns: Columns, fresh: bool) -> str:

@@ -116,7 +116,11 @@ class Warehouse:
 
     def _connect(self) -> Connection:
         if self._connection is None or self._connection.closed:
-            settings = {"application_name": "data-ingestion", "keepalives_idle": 30}
+            settings = {
+                "application_name": "data-ingestion",
+                "keepalives_idle": 30,
+                "client_encoding": "UTF8",  # whatever PGCLIENTENCODING says: what COPY gets is that
+            }
             if "PGCONNECT_TIMEOUT" not in os.environ:
                 settings["connect_timeout"] = 10
             self._connection = None

@@ -149,7 +149,7 @@ class Stack:
                 raise StackError(f"{program} did not start: {last_line(log)} ({log})")
             if time.monotonic() > deadline:
                 raise StackError(f"{program} was not ready within {seconds:.0f} s: see {log}")
-            time.sleep(0.1)
+            time.sleep(0.25)  # asking takes time from the program that is to start
 
     def _has_airflow_login(self) -> bool:
         """Whether the last step of `init_metadata.py` is done."""
