@@ -142,6 +142,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--transform", **sizes, default=[], help="sizes for dbt run and dbt test")
     parser.add_argument("--dag", action="store_true", help="what Airflow adds to three commands")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--transform-rounds", type=int, help="(as --rounds)")
     parser.add_argument("--limit", type=float, default=150, help="seconds a peer may take (150)")
     parser.add_argument("--seed", type=int, default=TUNED_ON, help=f"of the data ({TUNED_ON})")
     parser.add_argument(
@@ -163,13 +164,18 @@ def main() -> None:
             sys.exit(f"benchmarks/{name} is not there: `git status` tells why")
     FOLDER.mkdir(parents=True, exist_ok=True)
     seed = REPORTED_ON if options.publish else options.seed
-    results = machine.describe() | {"seed": seed, "rounds": options.rounds}
-    rounds = ("--rounds", str(options.rounds))
+    transform_rounds = options.transform_rounds or options.rounds
+    results = machine.describe() | {
+        "seed": seed,
+        "rounds": options.rounds,
+        "transform_rounds": transform_rounds,
+    }
     if options.dag:
+        rounds = ("--rounds", str(options.rounds))
         results["dag"] = run_script("dag.py", *rounds, before=(LOCAL / "python",))
     if options.transform:
         results["transform"] = run_script(
-            *("transform.py", *rounds, "--seed", str(seed)),
+            *("transform.py", "--rounds", str(transform_rounds), "--seed", str(seed)),
             *("--rows", *map(str, options.transform)),
             before=(LOCAL / "elt-local", "with-postgres", "--", sys.executable),
         )

@@ -144,7 +144,8 @@ def origin(results: dict) -> str:
         for component, by_name in results["versions"].items()
     )
     return (
-        f"{results['date']}, {results['rounds']} rounds on data of seed {results['seed']}: "
+        f"{results['date']}, {results['rounds']} rounds ({results['transform_rounds']} of the"
+        f" transform) on data of seed {results['seed']}: "
         f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gb']} GB, "
         f"{machine['os']}, Python {results['python']}.\n"
         f"Postgres {postgres['server_version']}: {server}.\n"
