@@ -248,10 +248,11 @@ def test_init_makes_the_tables_that_a_load_then_fills(warehouse, run, write):
     assert len(warehouse.rows()) == 2
 
 
-def test_an_overlapping_file_in_many_small_pieces(warehouse, run, write, monkeypatch):
+@pytest.mark.parametrize(("name", "most"), [("ASKED_AT_ONCE", 50), ("MAX_WAITING", 5_000)])
+def test_an_overlapping_file_in_many_small_pieces(warehouse, run, write, monkeypatch, name, most):
     """Each piece asks the table for rows of its own, beside the reading of the next one."""
     monkeypatch.setattr("data_ingestion.sources.CHUNK", 1 << 12)
-    monkeypatch.setattr("data_ingestion.write.ASKED_AT_ONCE", 50)
+    monkeypatch.setattr(f"data_ingestion.write.{name}", most)
     first = write(*map(line, range(0, 2_000, 3)), name="transactions_1.csv")
     numbers = [*range(2_000), *range(500)]
     second = write(*map(line, numbers), name="transactions_2.csv")

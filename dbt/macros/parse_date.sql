@@ -24,7 +24,7 @@ end
 {# The date whose parts, the month's name among them, stand between separators, the year last. #}
 {% macro parse_date_in_words(text, separator, month, day) -%}
 {%- set parts = [] -%}
-{%- for number in range(1, 5) -%}
+{%- for number in range(1, 4) -%}
     {%- do parts.append("split_part(" ~ text ~ ", '" ~ separator ~ "', " ~ number ~ ")") -%}
 {%- endfor -%}
 {%- set comma = ',' if separator == ' ' else '' -%}
@@ -37,7 +37,7 @@ case
         when lower({{ parts[month - 1] }}) not in (
             'jan', 'feb', 'mar', 'apr', 'may', 'jun', 'jul', 'aug', 'sep', 'oct', 'nov', 'dec'
         )
-            or {{ parts[3] }} <> ''
+            or {{ text }} like '%{{ separator }}%{{ separator }}%{{ separator }}%'
             then null
         when {{ year }} in ({{ texts_of_numbers(0, 99, '%02d') }})
             then case

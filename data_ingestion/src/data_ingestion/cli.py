@@ -2,6 +2,7 @@
 
 import argparse
 import codecs
+import contextlib
 import logging
 import os
 import sys
@@ -48,8 +49,9 @@ look at what came of it:
 def run() -> NoReturn:
     """The command `data-ingestion`: ends the process with `main`'s exit code."""
     code = main()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    with contextlib.suppress(OSError):  # nobody may be listening any more
+        sys.stdout.flush()
+        sys.stderr.flush()
     # All is closed and said: to take pandas apart first would be a tenth of a second for nothing.
     os._exit(code)
 
@@ -234,7 +236,7 @@ def _add_load_arguments(load: argparse.ArgumentParser) -> None:
         type=_count,
         default=256,
         metavar="MB",
-        help="for finding duplicates, 16 bytes a row; beyond it the server helps (256)",
+        help="for finding duplicates, 16 bytes a row (keep: 20); beyond it the server helps (256)",
     )
     load.add_argument("--force", action="store_true", help="read files that are known, too")
 

@@ -129,7 +129,13 @@ class _FileLoad:
                 load.load_id = tables.next_load_id(cursor, load.table)
                 with ThreadPoolExecutor(max_workers=1) as thread:
                     hashing = thread.submit(self._hash_file, source)
-                    self._load_rows(cursor, source)
+                    try:
+                        self._load_rows(cursor, source)
+                    except InputError:  # its audit row tells the hash
+                        raise
+                    except BaseException:
+                        source.stop_hashing()
+                        raise
                 hashing.result()
                 source.check_unchanged()
             self._check_sum()

@@ -7,7 +7,7 @@ nothing is escaped, and hashes, numbers and times are taken as they are.
 The hash is part of the public format, stored as `_row_hash`: XXH3 with 128 bits and seed 0 over
 the row's values as such fields, UTF-8, in the order of the table's columns. No two different rows
 make the same bytes. The n-th equal row of a file, where those are kept, is hashed with n as eight
-more bytes, big-endian; no row has that many values.
+more bytes, big-endian; as all rows of a table have as many fields, none is another one and more.
 """
 
 import io
@@ -177,7 +177,7 @@ class CopyFormat:
         tail["hash"], tail["line"] = rows.hashes, rows.line_numbers
         whole = pc.binary_join_element_wise(self._head, rows.encoded, fixed_width(tail), NOTHING)
         _, offsets, data = whole.buffers()
-        stop = int(np.frombuffer(offsets, np.int64)[-1])
+        stop = int(np.frombuffer(offsets, np.int64)[whole.offset + len(whole)])
         return b"".join((COPY_BEGIN, memoryview(data)[:stop], COPY_END))
 
 

@@ -17,6 +17,7 @@ from data_ingestion.rows import HASH
 from data_ingestion.warehouse import Cursor
 
 FILTER = 16 << 20  # bytes: with 10 million rows, 7 % of the new ones find their bit set
+SHORT_RUNS = 32
 LONG_RUN = 1 << 19  # rows; what is merged takes twice its memory while it lasts
 
 
@@ -113,9 +114,9 @@ class SeenRows:
         return np.flatnonzero(found & bit)
 
     def _merge(self) -> None:
-        """Makes one of the short runs when together they are a long one."""
+        """Makes one of the short runs when together they are a long one, or too many."""
         short = [run for run in self._runs if len(run.high) < LONG_RUN]
-        if sum(len(run.high) for run in short) < LONG_RUN:
+        if len(short) < SHORT_RUNS and sum(len(run.high) for run in short) < LONG_RUN:
             return
         high = np.concatenate([run.high for run in short])
         order = np.argsort(high)
@@ -144,7 +145,7 @@ class SeenRows:
             for start in range(0, len(hashes), 100_000):
                 part = slice(start, start + 100_000)
                 self._add_on_server(hashes[part], counts[part])
-        self._runs, self._filter = [], self._filter[:0]
+        self._runs, self._filter = [], np.zeros(0, np.uint8)
 
     def _add_on_server(self, hashes: np.ndarray, sizes: np.ndarray) -> np.ndarray:
         cursor = self._cursor()

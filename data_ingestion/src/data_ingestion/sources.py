@@ -53,6 +53,7 @@ class Source:
         self._state = (state.st_size, state.st_mtime_ns)
         self.path = path
         self.size = state.st_size
+        self._stopped = False
 
     def __enter__(self) -> "Source":
         return self
@@ -64,10 +65,14 @@ class Source:
         """The hash of the file's bytes as they lie on disk; may run beside `chunks()`."""
         digest, offset = hashlib.sha256(), 0
         buffer = memoryview(bytearray(1 << 18))
-        while read := os.preadv(self._file.fileno(), [buffer], offset):
+        while not self._stopped and (read := os.preadv(self._file.fileno(), [buffer], offset)):
             digest.update(buffer[:read])
             offset += read
         return digest.hexdigest()
+
+    def stop_hashing(self) -> None:
+        """Makes a `sha256()` that is under way in another thread end, without a right result."""
+        self._stopped = True
 
     def position(self) -> int:
         """How many of the file's `size` bytes have been read."""

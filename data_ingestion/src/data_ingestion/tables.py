@@ -161,12 +161,25 @@ def open_table(cursor: Cursor, table: str, columns: Columns) -> tuple[Columns, b
         )
     places = dict(zip(columns.names, columns.fields, strict=True))
     ordered = Columns(tuple(there), tuple(places[name] for name in there))
-    cursor.execute(SQL("select exists (select from {})").format(relation(table)))
-    has_rows = cursor.fetchone()[0]
-    if not has_rows:
-        # Into a table that this transaction emptied, COPY can do without the write-ahead log.
-        cursor.execute(SQL("truncate {}").format(relation(table)))
-    return ordered, has_rows
+    return ordered, not _is_emptied(cursor, table)
+
+
+def _is_emptied(cursor: Cursor, table: str) -> bool:
+    """Whether the table has no row; then it counts as emptied by this transaction.
+
+    Into such a table COPY can do without the write-ahead log.
+    """
+    has_rows = SQL("select exists (select from {})").format(relation(table))
+    cursor.execute(has_rows)
+    if cursor.fetchone()[0]:
+        return False
+    # Who adds rows without the advisory lock may have done so meanwhile: look again, alone.
+    cursor.execute(SQL("lock table {} in access exclusive mode").format(relation(table)))
+    cursor.execute(has_rows)
+    if cursor.fetchone()[0]:
+        return False
+    cursor.execute(SQL("truncate {}").format(relation(table)))
+    return True
 
 
 def _create_table(cursor: Cursor, table: str, names: Sequence[str]) -> None:

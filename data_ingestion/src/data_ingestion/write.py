@@ -1,15 +1,18 @@
 """The rows of one file into its table: the hot loop, and the memory it needs.
 
-A block of records is parsed, hashed and cleared of rows seen before, while the block before it is
-on its way to the server: about two blocks are in memory at any time, and what `SeenRows` keeps.
+A block of records is parsed while the one before it is hashed and cleared of rows seen before, and
+the one before that is on its way to the server. So a few blocks are in memory at any time, and what
+`SeenRows` keeps; of rows that may be in the table already, MAX_WAITING bytes twice or three times.
 """
 
+import contextlib
 import io
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 import numpy as np
+import psycopg2
 import pyarrow as pa
 
 from data_ingestion import tables
@@ -30,7 +33,9 @@ from data_ingestion.seen import SeenRows
 from data_ingestion.sources import Source
 from data_ingestion.warehouse import Cursor
 
-ASKED_AT_ONCE = 100_000  # rows; some 20 MB while they wait, and as much when they go
+# Rows that may be in the table are asked for so many at a time, or so many bytes of them.
+ASKED_AT_ONCE = 100_000
+MAX_WAITING = 20 << 20
 Item = TypeVar("Item")
 MAX_REJECTS_KEPT = 10_000  # with their text, in memory and in raw._rejects; all are counted
 
@@ -77,13 +82,12 @@ def _one_ahead(items: Iterator[Item]) -> Iterator[Item]:
 
 
 def _judged(blocks: Iterator[Block], load: Load, most: int) -> Iterator[Block]:
-    """Counts records and keeps rejects; yields blocks as long as the load can still succeed."""
+    """Counts records and keeps rejects; yields empty blocks once the load cannot succeed."""
     for block in blocks:
         load.rows_read += len(block.line_numbers) + len(block.rejects)
         load.rows_rejected += len(block.rejects)
         load.rejects += block.rejects[: MAX_REJECTS_KEPT - len(load.rejects)]
-        if load.rows_rejected <= most:
-            yield block
+        yield block if load.rows_rejected <= most else Block(b"", np.empty(0, np.int64))
 
 
 class _Writer:
@@ -115,9 +119,22 @@ class _Writer:
         return self
 
     def __exit__(self, kind: type | None, *_: object) -> None:
-        if kind is None:
-            self._send_unsure()
-            self._finish()
+        try:
+            if kind is None:
+                self._send_unsure()
+                self._finish()
+        except BaseException:
+            self._break_off()
+            raise
+        if kind is not None:
+            self._break_off()
+        self._thread.shutdown()
+
+    def _break_off(self) -> None:
+        """Ends what is under way: nobody may close the connection before."""
+        if self._sending is not None:
+            with contextlib.suppress(psycopg2.Error):  # it may be gone, or have ended by itself
+                self._cursor.connection.cancel()
         self._thread.shutdown()
 
     def write(self, encoded: pa.Array, line_numbers: np.ndarray) -> None:
@@ -135,7 +152,8 @@ class _Writer:
             self._send(self._copy, rows)
             return
         self._unsure.append(rows)
-        if sum(map(len, self._unsure)) >= ASKED_AT_ONCE:
+        waiting = sum(rows.encoded.nbytes for rows in self._unsure)
+        if sum(map(len, self._unsure)) >= ASKED_AT_ONCE or waiting >= MAX_WAITING:
             self._send_unsure()
 
     def _send_unsure(self) -> None:
@@ -159,7 +177,7 @@ class _Writer:
         return tables.copy(self._cursor, self._statement, whole), 0
 
     def _send(self, work: Callable[[Item], tuple[int, int]], item: Item) -> None:
-        """Has the second thread do it, which is the only one that speaks to the server."""
+        """Has the second thread do it: the connection's only user, until `_finish` has waited."""
         self._finish()
         self._sending = self._thread.submit(work, item)
 
@@ -170,7 +188,7 @@ class _Writer:
 
     def _finish(self) -> None:
         if self._sending is not None:
-            sending, self._sending = self._sending, None
-            loaded, duplicate = sending.result()
+            loaded, duplicate = self._sending.result()
+            self._sending = None
             self._load.rows_loaded += loaded
             self._load.rows_duplicate += duplicate

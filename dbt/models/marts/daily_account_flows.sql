@@ -23,15 +23,20 @@ new_transactions as not materialized (
 
 ),
 
--- Most days only get new rows, which are added to what was summed up before. A day with a row that
--- is summed up here and was staged again (raw was loaded anew) is computed as a whole: the order
--- of its lines may be another one.
+-- Most days only get new rows, which are added to what was summed up before. A day is computed as
+-- a whole when one of its rows is summed up here and was staged again (raw was loaded anew, and the
+-- order of lines may be another one); all of them are when the newest row that is summed up here is
+-- staged no more as it was (staging was rebuilt).
 touched_days as (
 
     select
         account_number,
         transaction_date,
-        bool_or(_first_staged_at <= (select seen.staged_at from seen)) as is_staged_again
+        bool_or(_first_staged_at <= (select seen.staged_at from seen))
+        or not exists (
+            select 1 from {{ ref('transactions') }} as staged
+            where staged._staged_at = (select seen.staged_at from seen)
+        ) as is_staged_again
     from new_transactions
     group by account_number, transaction_date
 
