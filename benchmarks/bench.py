@@ -1,7 +1,7 @@
 """How fast the loader is beside its peers, how its cost grows, what the transform and the DAG add.
 
     make bench            116,201 and 1 M rows; a quarter of an hour
-    make bench-full       10 M as well, and growth up to 20 M; two hours
+    make bench-full       10 M as well, and growth up to 20 M; an hour
 
 Runs in a throwaway warehouse (`elt-local with-postgres`). In each round every piece of work runs
 once, in another order than in the last: what disturbs the machine disturbs all of them. The order
@@ -26,10 +26,7 @@ import warehouse
 import works
 from measure import Cost, TooSlowError, run
 
-PROJECT = works.PROJECT
-LOCAL = PROJECT / "local" / ".venv" / "bin"
-# Data and what a try came to; `make demo-reset` forgets it.
-FOLDER = PROJECT / ".state" / "benchmarks"
+LOCAL = works.PROJECT / "local" / ".venv" / "bin"
 WARM_UP_ROWS = 10_000
 TUNED_ON, REPORTED_ON = 7, 11  # seeds
 OURS_LIMIT = 3600  # seconds after which the loader itself has failed
@@ -51,7 +48,7 @@ class Bench:
 
     def measure(self, rows: int, rounds: int, with_peers: bool) -> None:
         """Measure one size. Sizes have to ascend."""
-        whole = works.sample(FOLDER, rows, self.seed)
+        whole = works.sample(rows, self.seed)
         groups = works.groups(whole, self.seed, with_peers)
         costs: dict[str, list[Cost]] = defaultdict(list)
         for number in range(rounds):
@@ -126,7 +123,8 @@ def run_script(name: str, *options: str, before: Sequence[str | Path]) -> dict:
     Raises:
         SystemExit: it failed.
     """
-    script, file = Path(__file__).with_name(name), FOLDER / f"{name}.json"
+    script, file = Path(__file__).with_name(name), works.FOLDER / f"{name}.json"
+    works.FOLDER.mkdir(parents=True, exist_ok=True)
     file.unlink(missing_ok=True)
     if subprocess.run([*before, script, "--json", file, *options]).returncode != 0:
         sys.exit(f"{name} failed")
@@ -158,11 +156,6 @@ def main() -> None:
     options = arguments()
     if "PSQL" not in os.environ:
         sys.exit("there is no warehouse to load into: `make bench` brings one")
-    # Before the hours that come first.
-    for name, wanted in {"transform.py": options.transform, "dag.py": options.dag}.items():
-        if wanted and not Path(__file__).with_name(name).exists():
-            sys.exit(f"benchmarks/{name} is not there: `git status` tells why")
-    FOLDER.mkdir(parents=True, exist_ok=True)
     seed = REPORTED_ON if options.publish else options.seed
     transform_rounds = options.transform_rounds or options.rounds
     results = machine.describe() | {

@@ -19,10 +19,10 @@ import tempfile
 import time
 from pathlib import Path
 
-PROJECT = Path(__file__).resolve().parents[1]
-LOADER = PROJECT / "data_ingestion" / ".venv" / "bin" / "data-ingestion"
+from warehouse import environment
+from works import LOADER, PROJECT, sample
+
 DBT = PROJECT / "dbt" / ".venv" / "bin" / "dbt"
-DATA = PROJECT / ".state" / "benchmarks"
 NEW_ROWS = 10_000
 # The one test that fails on the sample, as it should.
 BACKDATED = "value_date_greater_than_transaction_date"
@@ -54,7 +54,7 @@ from raw.transactions
 
 def role(name: str) -> dict[str, str]:
     """The environment of a process that works as that role."""
-    return os.environ | {"PGUSER": name, "PGPASSWORD": os.environ[f"{name.upper()}_PASSWORD"]}
+    return environment(os.environ["PGDATABASE"], name)
 
 
 def psql(*options: str) -> float:
@@ -107,13 +107,9 @@ class Transform:
         return file.read_text()
 
 
-def load(rows: int, seed: int, data: Path) -> None:
-    """Load a sample, which is made when it is not in the folder `data` yet."""
-    file = data / f"transactions_{rows}_{seed}.csv"
-    if not file.exists():
-        sample = [LOADER, "sample", "--rows", str(rows), "--seed", str(seed), "--out", file]
-        subprocess.run(sample, check=True, stdout=subprocess.DEVNULL)
-    subprocess.run([LOADER, "load", file], check=True, env=role("loader"))
+def load(rows: int, seed: int) -> None:
+    """Load a sample."""
+    subprocess.run([LOADER, "load", sample(rows, seed).path], check=True, env=role("loader"))
 
 
 def forget_transform() -> None:
@@ -134,25 +130,25 @@ def create_table_as(select: str, *settings: str) -> float:
     return seconds
 
 
-def measure(rows: int, rounds: int, seed: int, data: Path) -> dict[str, dict[str, list[float]]]:
+def measure(rows: int, rounds: int, seed: int) -> dict[str, dict[str, list[float]]]:
     """Each kind of work once a round, in turns, so that what disturbs one disturbs all."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         statements("drop schema raw cascade")
         psql("--file", str(PROJECT / "init_db.sql"))
-        load(rows, seed, data)
+        load(rows, seed)
         transform = Transform(folder)
         casts = transform.casts()
         taken: dict[str, list[float]] = {}
         for number in range(1, rounds + 1):
             print(f"{rows:,} rows: round {number} of {rounds}", file=sys.stderr)
             forget_transform()
-            for work, seconds in one_round(transform, casts, seed + number, data).items():
+            for work, seconds in one_round(transform, casts, seed + number).items():
                 taken.setdefault(work, []).append(round(seconds, 3))
     return {work: {"seconds": seconds} for work, seconds in taken.items()}
 
 
-def one_round(transform: Transform, casts: str, seed: int, data: Path) -> dict[str, float]:
+def one_round(transform: Transform, casts: str, seed: int) -> dict[str, float]:
     """Seconds of each kind of work, in a warehouse that dbt has not seen yet."""
     taken = {
         NAIVE: create_table_as(NAIVE_SELECT, ONE_PROCESS),
@@ -163,7 +159,7 @@ def one_round(transform: Transform, casts: str, seed: int, data: Path) -> dict[s
     forget_transform()
     taken[FIRST] = transform.dbt("run")
     taken[NOTHING_NEW] = transform.dbt("run")
-    load(NEW_ROWS, seed, data)
+    load(NEW_ROWS, seed)
     taken[SOME_NEW] = transform.dbt("run")
     taken[TEST] = transform.test()
     return taken
@@ -187,15 +183,11 @@ def main() -> None:
     parser.add_argument("--rows", type=int, nargs="+", default=[116_201, 1_000_000])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--data", type=Path, default=DATA, help="the folder of the samples")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     if "PSQL" not in os.environ:
         sys.exit("there is no warehouse: `elt-local with-postgres -- COMMAND` brings one")
-    options.data.mkdir(parents=True, exist_ok=True)
-    results = {
-        rows: measure(rows, options.rounds, options.seed, options.data) for rows in options.rows
-    }
+    results = {rows: measure(rows, options.rounds, options.seed) for rows in options.rows}
     if options.json:
         options.json.write_text(json.dumps(results, indent=2) + "\n")
     for rows, works in results.items():

@@ -17,6 +17,8 @@ from peers import PEERS
 
 PROJECT = Path(__file__).resolve().parents[1]
 LOADER = PROJECT / "data_ingestion" / ".venv" / "bin" / "data-ingestion"
+# Data and what a try came to; `make demo-reset` forgets it.
+FOLDER = PROJECT / ".state" / "benchmarks"
 COPY = r"psql \copy"
 FIRST = "first load"
 AGAIN = "the same file again"
@@ -59,9 +61,10 @@ class Step:
     setup: str = ""
 
 
-def sample(folder: Path, rows: int, seed: int) -> Sample:
-    """The file of that size and seed, made when it is not in `folder` yet."""
-    path = folder / f"transactions_{rows}_{seed}.csv"
+def sample(rows: int, seed: int) -> Sample:
+    """The file of that size and seed, made when it is not in FOLDER yet."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    path = FOLDER / f"transactions_{rows}_{seed}.csv"
     truth = path.with_suffix(".truth.json")
     if not truth.exists():
         print(f"making {rows:,} rows", file=sys.stderr)
@@ -75,7 +78,7 @@ def sample(folder: Path, rows: int, seed: int) -> Sample:
 
 def half_known(whole: Sample, rows: int, seed: int) -> Sample:
     """A file whose first half is the first lines of `whole`; the other half is of another seed."""
-    fresh = sample(whole.path.parent, rows // 2, seed)
+    fresh = sample(rows // 2, seed)
     path = whole.path.with_name(f"half_of_{rows}_{whole.path.name}")
     with whole.path.open() as known, fresh.path.open() as new, path.open("w") as mixed:
         mixed.writelines(islice(known, 1 + rows // 2))

@@ -123,19 +123,11 @@ class _Writer:
             if kind is None:
                 self._send_unsure()
                 self._finish()
-        except BaseException:
-            self._break_off()
-            raise
-        if kind is not None:
-            self._break_off()
-        self._thread.shutdown()
-
-    def _break_off(self) -> None:
-        """Ends what is under way: nobody may close the connection before."""
-        if self._sending is not None:
-            with contextlib.suppress(psycopg2.Error):  # it may be gone, or have ended by itself
-                self._cursor.connection.cancel()
-        self._thread.shutdown()
+        finally:
+            if self._sending is not None:  # broken off; nobody may close the connection under it
+                with contextlib.suppress(psycopg2.Error):  # it may be gone, or have ended by itself
+                    self._cursor.connection.cancel()
+            self._thread.shutdown()
 
     def write(self, encoded: pa.Array, line_numbers: np.ndarray) -> None:
         """Writes the rows that are new; counts the others."""
