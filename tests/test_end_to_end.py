@@ -5,6 +5,8 @@ The tests of this file run in their order on one stack; each starts from what th
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
 import os
 import re
@@ -222,14 +224,22 @@ def test_reporter_reads_staging_marts_and_audit_and_nothing_else(stack):
         )  # fmt: skip
 
 
+def of_each_process(stack, what):
+    """What `what` says of each process of the stack, by pid, without those that end meanwhile."""
+    supervisord = psutil.Process(int((stack.folder / "state" / "supervisord.pid").read_text()))
+    said = {}
+    for process in [supervisord, *supervisord.children(recursive=True)]:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            said[process.pid] = what(process)
+    return said
+
+
 def test_nothing_listens_beyond_loopback(stack):
-    supervisord = int((stack.folder / "state" / "supervisord.pid").read_text())
-    family = [psutil.Process(supervisord), *psutil.Process(supervisord).children(recursive=True)]
-    assert len(family) > 4
+    connections = of_each_process(stack, lambda process: process.net_connections("inet"))
+    assert len(connections) > 4
     listening = {
         connection.laddr
-        for process in family
-        for connection in process.net_connections("inet")
+        for connection in itertools.chain(*connections.values())
         if connection.status == psutil.CONN_LISTEN
     }
     assert {address.ip for address in listening} == {"127.0.0.1"}
@@ -247,9 +257,8 @@ def test_no_secret_is_in_a_log_or_on_a_command_line(stack):
     files = [path for path in (stack.folder / "state" / "logs").glob("**/*") if path.is_file()]
     assert len(files) > 10
     texts = {str(path): path.read_text(errors="replace") for path in files}
-    supervisord = int((stack.folder / "state" / "supervisord.pid").read_text())
-    for process in psutil.Process(supervisord).children(recursive=True):
-        texts[f"process {process.pid}"] = " ".join(process.cmdline())
+    for pid, words in of_each_process(stack, psutil.Process.cmdline).items():
+        texts[f"process {pid}"] = " ".join(words)
     found = [
         (place, name)
         for place, text in texts.items()
