@@ -108,11 +108,30 @@ def test_duplicates_keep(warehouse, run, write, memory):
 
 def test_without_memory_for_duplicates_the_table_is_the_same(warehouse, run):
     statement = f"select {COLUMNS}, _row_hash, _source_line from raw.transactions"
-    assert run("load", SAMPLE, "--dedup-memory", "0").code == 0
-    spilled = set(warehouse.query(statement))
+    little = run("load", SAMPLE, "--dedup-memory", "0")
+    assert "read 20,000 = loaded 19,900 + duplicates 100 + rejected 0" in little.out[0]
+    without = set(warehouse.query(statement))
     warehouse.query("drop table raw.transactions")
     assert run("load", SAMPLE).code == 0
-    assert set(warehouse.query(statement)) == spilled and len(spilled) == 19_900
+    assert set(warehouse.query(statement)) == without and len(without) == 19_900
+
+
+@pytest.mark.parametrize("asked_at_once", [100, 100_000])
+def test_without_memory_into_a_table_with_rows(warehouse, run, write, monkeypatch, asked_at_once):
+    monkeypatch.setattr("data_ingestion.write.ASKED_AT_ONCE", asked_at_once)
+    lines = SAMPLE.read_text().splitlines(keepends=True)
+    run("load", write(*lines[5_000:9_000], name="a.csv", header=lines[0]))
+    before = warehouse.query("select count(*) from raw.transactions")[0][0]
+    assert run("load", SAMPLE, "--dedup-memory", "0").code == 0
+    counted = warehouse.query(LOADS + " where load_id = 2")
+    assert counted == [("loaded", 20_000, 19_900 - before, 100 + before, 0)]
+    first = {}
+    for number, text in enumerate(lines[1:], start=2):
+        first.setdefault(text, number)
+    there = "select _source_line from raw.transactions where _load_id = 2"
+    assert {number for (number,) in warehouse.query(there)} == {
+        number for text, number in first.items() if text not in set(lines[5_000:9_000])
+    }
 
 
 def _gz(path: Path, data: bytes) -> Path:

@@ -1,8 +1,9 @@
-"""How often each row was seen in a file so far: exactly, and in bounded memory.
+"""How often each row was seen in a file so far: in bounded memory.
 
 Hashes are kept in sorted runs of numpy arrays, short ones merged into long ones: 16 bytes a row,
-20 where occurrences are counted. Beyond the bound all of them move to a temporary table of the
-warehouse: still right, only slower.
+20 where occurrences are counted. When the memory is full, no more are kept, and `complete` says
+that a repeated row may have gone unseen. Where occurrences are counted there is no such doubt:
+then all of them move to a temporary table of the warehouse.
 
 Most rows are new, and a filter tells at once: each hash sets one bit of it. Only where the bit was
 set already are the runs looked into.
@@ -47,7 +48,7 @@ class _Run:
 
 
 class SeenRows:
-    """The rows of one file; when `memory` (bytes) is full, the warehouse helps by `cursor()`."""
+    """The rows of one file, in `memory` bytes; the warehouse helps to count by `cursor()`."""
 
     def __init__(self, memory: int, counted: bool, cursor: Callable[[], Cursor]) -> None:
         self._memory = memory
@@ -58,12 +59,14 @@ class SeenRows:
         size = min(FILTER, 1 << max(memory // 8, 1).bit_length() - 1)
         self._filter = np.zeros(size, np.uint8)
         self._filter_bits = size.bit_length() + 2  # 8 in each byte
-        self.spilled = False
+        self.complete = True
+        self._on_server = False
 
     def occurrences(self, hashes: np.ndarray) -> np.ndarray:
         """Adds a chunk of hashes; for each, which occurrence in the file it is (1: the first).
 
-        When not counted, only 1 or more than 1 can be told apart.
+        When not counted, only 1 or more than 1 can be told apart, and once not `complete`, 1 may
+        be wrong: of rows that are not in one chunk, none of which was kept.
         """
         high = hashes["high"].astype(np.uint64)
         low = hashes["low"].astype(np.uint64)
@@ -82,12 +85,14 @@ class SeenRows:
         self, hashes: np.ndarray, high: np.ndarray, low: np.ndarray, sizes: np.ndarray
     ) -> np.ndarray:
         """Counts distinct, sorted hashes; returns how often each was seen before."""
-        if not self.spilled and self._bytes() + self._row_bytes() * len(high) > self._memory:
-            self._spill()
-        if self.spilled:
+        if self._bytes() + self._row_bytes() * len(high) > self._memory:
+            if self._counted and not self._on_server:
+                self._move_to_server()
+            self.complete = self._on_server
+        if self._on_server:
             return self._add_on_server(hashes, sizes)
         before = np.zeros(len(high), np.int64)
-        maybe = self._set_bits(high)
+        maybe = self._filtered(high)
         for run in self._runs if len(maybe) else ():
             found, place = run.find(high[maybe], low[maybe])
             if run.counts is None:
@@ -96,17 +101,19 @@ class SeenRows:
                 before[maybe[found]] = run.counts[place[found]]
                 run.counts[place[found]] += sizes[maybe[found]].astype(np.uint32)
         new = before == 0
-        if new.any():
+        if self.complete and new.any():
             counts = sizes[new].astype(np.uint32) if self._counted else None
             self._runs.append(_Run(high[new], low[new], counts))
             self._merge()
         return before
 
-    def _set_bits(self, high: np.ndarray) -> np.ndarray:
-        """Sets a bit for each hash, sorted as they are; returns which found theirs set before."""
+    def _filtered(self, high: np.ndarray) -> np.ndarray:
+        """Which hashes, sorted as they are, find their bit set; sets it for those to be kept."""
         which = high >> np.uint64(64 - self._filter_bits)
         place, bit = which >> np.uint64(3), np.uint8(1) << (which & np.uint64(7)).astype(np.uint8)
         found = self._filter[place]
+        if not self.complete:
+            return np.flatnonzero(found & bit)
         self._filter[place] = found | bit
         # Of hashes that share a place the last one had its way: the few others once more.
         lost = np.flatnonzero((self._filter[place] & bit) == 0)
@@ -132,8 +139,8 @@ class SeenRows:
         rows = sum(len(run.high) for run in self._runs)
         return rows * self._row_bytes() + len(self._filter)
 
-    def _spill(self) -> None:
-        self.spilled = True
+    def _move_to_server(self) -> None:
+        self._on_server = True
         self._cursor().execute(
             "create temporary table seen_rows (hash uuid primary key, seen bigint not null)"
             " on commit drop"
@@ -141,10 +148,9 @@ class SeenRows:
         for run in self._runs:
             hashes = np.empty(len(run.high), HASH)
             hashes["high"], hashes["low"] = run.high, run.low
-            counts = run.counts if self._counted else np.ones(len(hashes), np.int64)
             for start in range(0, len(hashes), 100_000):
                 part = slice(start, start + 100_000)
-                self._add_on_server(hashes[part], counts[part])
+                self._add_on_server(hashes[part], run.counts[part])
         self._runs, self._filter = [], np.zeros(0, np.uint8)
 
     def _add_on_server(self, hashes: np.ndarray, sizes: np.ndarray) -> np.ndarray:

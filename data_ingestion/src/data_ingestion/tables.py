@@ -226,6 +226,25 @@ def hashes_there(cursor: Cursor, table: str, hashes: IO[bytes]) -> bytes:
     return bytes(cursor.fetchone()[0])
 
 
+def drop_repeated(cursor: Cursor, table: str, first_line: int) -> int:
+    """Of equal rows from `first_line` of their file on, deletes all but the first; says how many.
+
+    For a table that holds this file only, before its unique index is made.
+    """
+    statement = SQL(
+        "delete from {} as row using ("
+        " select _row_hash, min(_source_line) as first_line from {} where _source_line >= %s"
+        " group by _row_hash having count(*) > 1"
+        ") as repeated"
+        " where row._row_hash = repeated._row_hash and row._source_line > repeated.first_line"
+    ).format(relation(table), relation(table))
+    # The table was filled a moment ago, and the planner knows nothing of it: it would believe in a
+    # few groups, and hash millions of them beyond its memory. To sort them is safe.
+    cursor.execute("set local enable_hashagg = off")
+    cursor.execute(statement, (first_line,))
+    return cursor.rowcount
+
+
 def copy_statement(cursor: Cursor, table: str, columns: Columns, fresh: bool) -> str:
     """The COPY for rows of the value columns and ADDED_COLUMNS, in this order.
 

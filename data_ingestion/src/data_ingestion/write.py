@@ -95,7 +95,9 @@ class _Writer:
 
     Into an empty table rows go as they come. What may be in the table already is asked for, many
     rows at a time, in the order of its unique index: to find them, and to add the others to it,
-    costs half of what it would in the order of the file.
+    costs half of what it would in the order of the file. That also finds the rows of this file
+    that went before, so there it does not matter when `SeenRows` is full; into an empty table the
+    rows that it could not tell are looked through at the end.
     """
 
     def __init__(
@@ -112,6 +114,7 @@ class _Writer:
         self._statement = tables.copy_statement(cursor, load.table, columns, not has_rows)
         self._format = CopyFormat(load, len(columns.names))
         self._unsure: list[Rows] = []
+        self._unseen_from: int | None = None  # the line from which on rows may be repeated
         self._thread = ThreadPoolExecutor(max_workers=1)
         self._sending: Future[tuple[int, int]] | None = None
 
@@ -123,6 +126,7 @@ class _Writer:
             if kind is None:
                 self._send_unsure()
                 self._finish()
+                self._drop_unseen()
         finally:
             if self._sending is not None:  # broken off; nobody may close the connection under it
                 with contextlib.suppress(psycopg2.Error):  # it may be gone, or have ended by itself
@@ -133,6 +137,8 @@ class _Writer:
         """Writes the rows that are new; counts the others."""
         rows = Rows(encoded, hash_rows(encoded), line_numbers)
         numbers = self._seen.occurrences(rows.hashes)
+        if not self._seen.complete and self._unseen_from is None:
+            self._unseen_from = int(line_numbers[0])
         repeated = numbers > 1
         if repeated.any():
             if self._keep:
@@ -158,8 +164,16 @@ class _Writer:
         rows = Rows.in_order_of_hashes(unsure)
         asked = io.BytesIO(copy_of(rows.hashes))
         there = among(rows.hashes, tables.hashes_there(self._cursor, self._load.table, asked))
+        there[1:] |= rows.hashes[1:] == rows.hashes[:-1]
         loaded, _ = self._copy(rows.where(~there))
         return loaded, int(np.count_nonzero(there))
+
+    def _drop_unseen(self) -> None:
+        """Into an empty table: of equal rows that `SeenRows` could not tell, the first stays."""
+        if self._unseen_from is not None and not self._has_rows:
+            dropped = tables.drop_repeated(self._cursor, self._load.table, self._unseen_from)
+            self._load.rows_loaded -= dropped
+            self._load.rows_duplicate += dropped
 
     def _copy(self, rows: Rows) -> tuple[int, int]:
         """Copies rows; returns how many the server took, and how many were there already."""
