@@ -89,6 +89,13 @@ logs: install-local ## Follow the logs of all processes, or of all containers
 	@if [ -n "$$($(COMPOSE) ps --quiet 2>/dev/null)" ]; then $(COMPOSE) logs --follow --tail 20; \
 	    else $(ELT) logs; fi
 
+.PHONY: backup restore
+backup: install-local ## Dump the warehouse, Airflow's and Superset's databases into a folder
+	@$(ELT) backup
+
+restore: install-local ## Bring them back: FROM=backups/… (ONLY=warehouse; FORCE=1: without asking)
+	@$(ELT) restore $(if $(ONLY),--only "$$ONLY") $(if $(FORCE),--force) "$$FROM"
+
 ##@ The data
 
 .PHONY: psql check-data-raw check-data-staging dbt
