@@ -28,7 +28,9 @@ help: ## Print this list
 .PHONY: demo demo-up demo-down demo-reset demo-status
 demo: install-all ## Start the stack, run the DAG on the sample, show what came of it
 	@$(ELT) demo
-	@$(PYTHON) scripts/bytecode.py save $(RUNNING)
+	@for each in $(RUNNING); do \
+	    [ $$each/.venv/saved -nt $$each/.venv/installed ] || \
+	    { $(PYTHON) scripts/bytecode.py save $$each && touch $$each/.venv/saved; }; done
 
 demo-up: install-all ## Start the stack, and no more
 	@$(ELT) up

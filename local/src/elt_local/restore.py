@@ -59,8 +59,9 @@ def restore(settings: Settings, place: str, only: str | None, *, sure: bool) -> 
     databases.start_postgres()
     _check_servers(databases, manifest, names)
     _replace(databases, folder, names)
+    print(f"restored {', '.join(names)}", flush=True)
     databases.start_users()
-    print("restored; now there are:")
+    print("now there are:")
     for name in names:
         print(f"  {name:<10}{holds(databases, name)}")
 
