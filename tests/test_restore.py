@@ -61,7 +61,8 @@ def charts(stack) -> dict[str, str]:
 
 def test_what_was_destroyed_is_back(stack):
     assert stack.make("demo-up").returncode == 0
-    stack.make("trigger")
+    if not history(stack):
+        stack.make("trigger")
     add_chart(stack.environment, "Made by hand")
     before = contents(stack), history(stack), charts(stack)
     assert before[0]["staging", "transactions"][2][0][0] > 10_000

@@ -124,10 +124,11 @@ def _check_sums(folder: Path) -> None:
     expected = sorted([MANIFEST, *(dump_file(folder, name).name for name in OWNERS)])
     if not (folder / SUMS).is_file():
         raise StackError(f"{folder} is no backup, or not a whole one: it has no {SUMS}")
-    lines = [line.split("  ") for line in (folder / SUMS).read_text(errors="replace").splitlines()]
-    if [line[-1] for line in lines] != expected:
+    lines = (folder / SUMS).read_text(errors="replace").splitlines()
+    sums = [line.partition("  ")[::2] for line in lines]
+    if [name for _, name in sums] != expected:
         raise StackError(f"{folder} is damaged: {SUMS} does not name its files")
-    for sha256, name in lines:
+    for sha256, name in sums:
         try:
             with (folder / name).open("rb") as content:
                 found = hashlib.file_digest(content, "sha256").hexdigest()
