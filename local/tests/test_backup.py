@@ -4,8 +4,11 @@ import hashlib
 import json
 import os
 import resource
+import subprocess
+import sys
+from pathlib import Path
 
-from support import DOCKER, refused
+from support import DOCKER, Done, refused
 
 
 def test_a_backup_is_its_owners_alone_and_has_no_secret(stack, saved):
@@ -35,11 +38,16 @@ def test_a_backup_is_its_owners_alone_and_has_no_secret(stack, saved):
 
 
 def test_a_backup_that_cannot_be_written_leaves_nothing(stack, folder, monkeypatch):
-    def no_room():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+    def without_room(*arguments: str) -> Done:
+        done = subprocess.run(
+            [Path(sys.executable).with_name("elt-local"), *arguments],
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000)),
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+        return Done(done.returncode, done.stdout)
 
     monkeypatch.setenv("CALLS", "/dev/null")
-    said = refused("backup", preexec_fn=no_room)
+    said = refused("backup", run=without_room)
     assert "could not write a backup to" in said
     assert list((stack / "backups").iterdir()) == [folder]
 
