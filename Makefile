@@ -28,7 +28,9 @@ help: ## Print this list
 .PHONY: demo demo-up demo-down demo-reset demo-status
 demo: install-all ## Start the stack, run the DAG on the sample, show what came of it
 	@$(ELT) demo
-	@$(PYTHON) scripts/bytecode.py save $(RUNNING)
+	@for each in $(RUNNING); do \
+	    [ $$each/.venv/saved -nt $$each/.venv/installed ] || \
+	    { $(PYTHON) scripts/bytecode.py save $$each && touch $$each/.venv/saved; }; done
 
 demo-up: install-all ## Start the stack, and no more
 	@$(ELT) up
@@ -88,6 +90,13 @@ trigger: install-local ## Run the DAG and watch it (FILE=name, FULL_REFRESH=1, B
 logs: install-local ## Follow the logs of all processes, or of all containers
 	@if [ -n "$$($(COMPOSE) ps --quiet 2>/dev/null)" ]; then $(COMPOSE) logs --follow --tail 20; \
 	    else $(ELT) logs; fi
+
+.PHONY: backup restore
+backup: install-local ## Dump the warehouse, Airflow's and Superset's databases into a folder
+	@$(ELT) backup
+
+restore: install-local ## Bring them back: FROM=backups/… (ONLY=warehouse; FORCE=1: without asking)
+	@$(ELT) restore $(if $(ONLY),--only "$$ONLY") $(if $(FORCE),--force) "$$FROM"
 
 ##@ The data
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import http.cookiejar
 import http.server
+import json
 import os
 import secrets
 import socket
 import subprocess
 import threading
+import urllib.request
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -80,6 +83,48 @@ class Stack:
             connection.close()
 
 
+class Api:
+    """A REST API that speaks JSON, for who is logged in."""
+
+    def __init__(self, port: str) -> None:
+        cookies = urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar())
+        self.address = f"http://127.0.0.1:{port}"
+        self.opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), cookies)
+        self.headers = {"Content-Type": "application/json"}
+
+    def __call__(self, path: str, body: dict | None = None, method: str | None = None) -> dict:
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.address + path, data, self.headers, method=method)
+        with self.opener.open(request, timeout=30) as answer:
+            return json.load(answer)
+
+
+def airflow_api(environment: dict[str, str]) -> Api:
+    """That of a stack's Airflow, as the administrator."""
+    api = Api(environment["AIRFLOW_PORT"])
+    login = {"username": "airflow", "password": environment["AIRFLOW_ADMIN_PASSWORD"]}
+    api.headers["Authorization"] = f"Bearer {api('/auth/token', login)['access_token']}"
+    return api
+
+
+def superset_api(environment: dict[str, str]) -> Api:
+    """That of a stack's Superset, as the administrator."""
+    api = Api(environment["SUPERSET_PORT"])
+    login = {"username": "admin", "password": environment["SUPERSET_ADMIN_PASSWORD"]}
+    token = api("/api/v1/security/login", login | {"provider": "db"})["access_token"]
+    api.headers["Authorization"] = f"Bearer {token}"
+    api.headers["X-CSRFToken"] = api("/api/v1/security/csrf_token/")["result"]
+    return api
+
+
+def add_chart(environment: dict[str, str], name: str) -> int:
+    """Make a chart as a person would, beside those of git; returns its id."""
+    superset = superset_api(environment)
+    dataset = superset("/api/v1/dataset/")["result"][0]
+    body = {"datasource_id": dataset["id"], "datasource_type": "table", "viz_type": "table"}
+    return superset("/api/v1/chart/", body | {"slice_name": name, "params": "{}"})["id"]
+
+
 def listen(alerts: list[str]) -> http.server.HTTPServer:
     """A service that hears of failures: it keeps what is posted to it."""
 
@@ -107,6 +152,7 @@ def stack_environment(folder: Path) -> dict[str, str]:
         "ELT_ENV": "test",
         "STATE_DIR": str(folder / "state"),
         "DATA_DIR": str(folder / "data"),
+        "BACKUP_DIR": str(folder / "backups"),
         "WAREHOUSE_PORT": str(free_port()),
         "AIRFLOW_PORT": str(free_port()),
         "SUPERSET_PORT": str(free_port()),

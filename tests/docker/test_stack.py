@@ -9,12 +9,11 @@ import shutil
 import subprocess
 import threading
 import time
-import urllib.request
 from collections.abc import Callable
 
 import pytest
 
-from support import PROJECT, Stack, docker
+from support import PROJECT, Stack, add_chart, airflow_api, docker, superset_api
 
 BACKDATED = "value_date_greater_than_transaction_date"
 BY_DESIGN = [
@@ -85,28 +84,12 @@ def test_the_tasks_output_is_in_airflows_log_and_no_password_is(docker_stack, tr
             assert value not in everything, name
 
 
-def superset(docker_stack, path: str, body: dict | None = None) -> dict:
-    """One call of Superset's REST API, logged in."""
-    address = f"http://127.0.0.1:{docker_stack.environment['SUPERSET_PORT']}/api/v1"
-
-    def call(path: str, body: dict | None, **headers: str) -> dict:
-        data = None if body is None else json.dumps(body).encode()
-        headers["Content-Type"] = "application/json"
-        request = urllib.request.Request(address + path, data, headers)
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            return json.load(answer)
-
-    password = docker_stack.environment["SUPERSET_ADMIN_PASSWORD"]
-    login = {"username": "admin", "password": password, "provider": "db"}
-    token = call("/security/login", login)["access_token"]
-    return call(path, body, Authorization=f"Bearer {token}")
-
-
 def test_the_dashboard_is_there_and_reads_the_warehouse_as_reporter(docker_stack, truth):
-    charts = superset(docker_stack, "/dashboard/monitoring/charts")["result"]
+    superset = superset_api(docker_stack.environment)
+    charts = superset("/api/v1/dashboard/monitoring/charts")["result"]
     names = {chart["slice_name"] for chart in charts}
     assert "Alert: Accounts which withdrew more than 1 billion $USD" in names
-    datasets = superset(docker_stack, "/dataset/?q=(page_size:100)")["result"]
+    datasets = superset("/api/v1/dataset/?q=(page_size:100)")["result"]
     backdated = next(each for each in datasets if each["table_name"] == "backdated_transactions")
     query = {
         "datasource": {"id": backdated["id"], "type": "table"},
@@ -117,7 +100,7 @@ def test_the_dashboard_is_there_and_reads_the_warehouse_as_reporter(docker_stack
             }
         ],
     }
-    data = superset(docker_stack, "/chart/data", query)["result"][0]["data"]
+    data = superset("/api/v1/chart/data", query)["result"][0]["data"]
     assert data == [{"who": "reporter", "n": truth.backdated}]
     keys = docker_stack.compose("exec", "-T", "cache", "redis-cli", "--scan")
     assert "superset_data_" in keys
@@ -186,25 +169,12 @@ def wait_until(condition: Callable[[], object], seconds: float = 60) -> None:
 
 def mark_failed(docker_stack) -> None:
     """What "Mark as failed" in the UI does to the newest run's first task."""
-    address = f"http://127.0.0.1:{docker_stack.environment['AIRFLOW_PORT']}"
-    headers = {"Content-Type": "application/json"}
-
-    def call(method: str, path: str, body: dict | None = None) -> dict:
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(address + path, data, headers, method=method)
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            return json.load(answer)
-
-    login = {
-        "username": "airflow",
-        "password": docker_stack.environment["AIRFLOW_ADMIN_PASSWORD"],
-    }
-    headers["Authorization"] = f"Bearer {call('POST', '/auth/token', login)['access_token']}"
+    call = airflow_api(docker_stack.environment)
     runs = "/api/v2/dags/transactions_elt/dagRuns"
-    run = call("GET", f"{runs}?order_by=-run_after&limit=1")["dag_runs"][0]["dag_run_id"]
+    run = call(f"{runs}?order_by=-run_after&limit=1")["dag_runs"][0]["dag_run_id"]
     task = f"{runs}/{run}/taskInstances/parse_and_populate_csv"
-    wait_until(lambda: call("GET", task)["state"] == "running")
-    call("PATCH", task, {"new_state": "failed"})
+    wait_until(lambda: call(task)["state"] == "running")
+    call(task, {"new_state": "failed"}, "PATCH")
 
 
 def test_populate_db_loads_without_airflow(docker_stack):
@@ -281,16 +251,35 @@ def test_a_dashboard_that_cannot_be_imported_stops_the_start_and_says_why(docker
     assert mended.returncode == 0, mended.stdout
 
 
-def test_data_survives_down_and_up_and_not_clean(docker_stack, truth):
+def test_data_survives_down_and_up(docker_stack, truth):
     assert docker_stack.make("down").returncode == 0
     assert docker_stack.containers() == {}
     assert docker_stack.make("up").returncode == 0
     assert sums(docker_stack) == truth.sums
+
+
+def test_data_does_not_survive_clean_and_comes_back_from_a_backup(docker_stack, truth):
     assert docker_stack.make("clean").returncode != 0  # nobody said yes
     assert docker_stack.containers() != {}
+    runs = "/api/v2/dags/transactions_elt/dagRuns?limit=100"
+    before = airflow_api(docker_stack.environment)(runs)
+    assert before["total_entries"] > 1
+    chart = add_chart(docker_stack.environment, "Made by hand")
+    backup = docker_stack.make("backup")
+    assert backup.returncode == 0, backup.stdout
+    (folder,) = (docker_stack.folder / "backups").iterdir()
     assert docker_stack.make("clean", "FORCE=1").returncode == 0
     volumes = docker("volume", "ls", "--quiet", "--filter", f"name={docker_stack.project}_")
     assert volumes == ""
+    restore = docker_stack.make("restore", f"FROM={folder}", "FORCE=1")
+    assert restore.returncode == 0, restore.stdout
+    assert sums(docker_stack) == truth.sums
+    assert airflow_api(docker_stack.environment)(runs) == before
+    made = superset_api(docker_stack.environment)(f"/api/v1/chart/{chart}")["result"]
+    assert made["slice_name"] == "Made by hand"
+    trigger = docker_stack.make("trigger")
+    assert states(trigger) == BY_DESIGN, trigger.stdout
+    assert docker_stack.query("select count(*) from raw.transactions") == [(len(truth.distinct),)]
 
 
 def test_the_compose_file_is_valid_with_the_example_and_names_what_is_missing(tmp_path):

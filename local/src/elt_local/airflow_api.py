@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import requests
 
 from elt_local.errors import StackError
+from elt_local.ports import session
 
 FINISHED = {"success", "failed", "skipped", "upstream_failed", "removed"}
 
@@ -27,8 +28,7 @@ class Airflow:
     def __init__(self, address: str, user: str, password: str) -> None:
         self.address = address
         self.login = {"username": user, "password": password}
-        self.session = requests.Session()
-        self.session.trust_env = False  # a proxy of the shell has no business on loopback
+        self.session = session()
 
     def _call(self, method: str, path: str, **options) -> dict:
         """Call the API, logging in first, or again when the token has run out."""

@@ -10,7 +10,8 @@ import os
 import subprocess
 import sys
 
-from elt_local import dashboard, demo, docker, postgres
+from elt_local import backup, dashboard, demo, docker, postgres, restore
+from elt_local.databases import OWNERS
 from elt_local.errors import StackError
 from elt_local.settings import PROJECT, Settings
 from elt_local.stack import Stack
@@ -101,6 +102,19 @@ def dashboard_export(settings: Settings, _: argparse.Namespace) -> int:
     return 0
 
 
+def take_backup(settings: Settings, _: argparse.Namespace) -> int:
+    """dump all databases into a new folder of BACKUP_DIR"""
+    print(f"written: {backup.take(settings)}")
+    print("keep .env elsewhere: a backup is of no use without its keys, and does not have them")
+    return 0
+
+
+def restore_backup(settings: Settings, arguments: argparse.Namespace) -> int:
+    """replace the databases by those of a backup"""
+    restore.restore(settings, arguments.folder, arguments.only, sure=arguments.force)
+    return 0
+
+
 def docker_check(settings: Settings, _: argparse.Namespace) -> int:
     """see that Docker can run the stack"""
     docker.check(settings)
@@ -150,13 +164,17 @@ def parser() -> argparse.ArgumentParser:
         "demo": run_demo, "up": up, "down": down,
         "reset": reset, "status": status, "logs": logs, "docker-check": docker_check,
         "docker-explain": docker_explain, "addresses": addresses,
-        "dashboard-export": dashboard_export,
+        "dashboard-export": dashboard_export, "backup": take_backup,
     }.items():  # fmt: skip
         add(name, function)
     command = add("trigger", trigger)
     command.add_argument("--file", help="name of a file in the data folder")
     command.add_argument("--full-refresh", action="store_true", help="build all tables anew")
     command.add_argument("--backdated-transactions", choices=["error", "warn"])
+    command = add("restore", restore_backup)
+    command.add_argument("--only", choices=list(OWNERS), help="that database, and no other")
+    command.add_argument("--force", action="store_true", help="without asking")
+    command.add_argument("folder", help="a backup: its path, or its name in BACKUP_DIR")
     command = add("psql", psql)
     command.add_argument("--role", default=postgres.SUPERUSER, choices=postgres.ROLES)
     command.add_argument("statement", nargs="?")

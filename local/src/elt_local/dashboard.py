@@ -17,6 +17,7 @@ import requests
 import yaml
 
 from elt_local.errors import StackError
+from elt_local.ports import session
 
 SLUG = "monitoring"
 KINDS = ("databases", "datasets", "charts", "dashboards")
@@ -86,16 +87,15 @@ def _write(folder: Path, texts: dict[str, str]) -> list[str]:
 
 def _bundle(address: str, user: str, password: str) -> bytes:
     """Superset's export of all that it has."""
-    with requests.Session() as session:
-        session.trust_env = False  # a proxy of the shell has no business on loopback
+    with session() as superset:
         login = {"username": user, "password": password, "provider": "db"}
         try:
-            answer = session.post(f"{address}/api/v1/security/login", json=login, timeout=30)
+            answer = superset.post(f"{address}/api/v1/security/login", json=login, timeout=30)
             if answer.status_code == 401:
                 raise StackError(f"Superset refuses the login {user!r}: see .env")
             answer.raise_for_status()
             token = {"Authorization": f"Bearer {answer.json()['access_token']}"}
-            answer = session.get(f"{address}/api/v1/assets/export/", headers=token, timeout=120)
+            answer = superset.get(f"{address}/api/v1/assets/export/", headers=token, timeout=120)
             answer.raise_for_status()
         except requests.RequestException as error:
             raise StackError(f"Superset does not answer at {address}: {error}") from None

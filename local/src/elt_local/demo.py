@@ -14,6 +14,7 @@ import requests
 
 from elt_local.airflow_api import Airflow
 from elt_local.errors import StackError
+from elt_local.ports import session
 from elt_local.settings import WELL_KNOWN, Settings
 from elt_local.stack import Stack
 
@@ -190,10 +191,8 @@ def _login(settings: Settings, program: str) -> str:
 
 def superset_answers(settings: Settings) -> bool:
     """Whether Superset serves, which it does once its dashboard is imported."""
-    session = requests.Session()
-    session.trust_env = False  # a proxy of the shell has no business on loopback
     try:
-        return session.get(f"http://127.0.0.1:{settings['SUPERSET_PORT']}/health", timeout=10).ok
+        return session().get(f"http://127.0.0.1:{settings['SUPERSET_PORT']}/health", timeout=10).ok
     except requests.RequestException:
         return False
 

@@ -32,14 +32,37 @@ def check(settings: Settings) -> None:
 
 def explain() -> str:
     """The last words of each container that ended badly, a line each."""
-    shown = _docker("compose", "ps", "--all", "--format", "json").stdout.splitlines()
     found = []
-    for container in map(json.loads, shown):
+    for container in containers("--all"):
         if container["State"] == "exited" and container["ExitCode"]:
             logs = _docker("logs", "--tail", "20", container["Name"])
             words = (logs.stdout + logs.stderr).strip().splitlines() or ["it said nothing"]
             found.append(f"{container['Service']}: {words[-1]}")
     return "\n".join(found)
+
+
+def containers(*options: str) -> list[dict]:
+    """What Compose says of each container of the stack that runs (of all with `--all`).
+
+    None where there is no Docker.
+    """
+    if shutil.which("docker") is None:
+        return []
+    shown = _docker("compose", "ps", *options, "--format", "json").stdout
+    return [json.loads(line) for line in shown.splitlines()]
+
+
+def compose(*arguments: str) -> str:
+    """Run a command of Compose's on the stack; returns what it printed.
+
+    Raises:
+        StackError: it failed, with what it said last.
+    """
+    done = _docker("compose", *arguments)
+    if done.returncode != 0:
+        words = done.stderr.strip().splitlines() or ["it gave no reason"]
+        raise StackError(f"`docker compose {arguments[0]}` failed: {words[-1]}")
+    return done.stdout
 
 
 def _docker(*arguments: str) -> subprocess.CompletedProcess:
@@ -91,11 +114,10 @@ def _check_compose() -> None:
 
 
 def _check_ports(settings: Settings) -> None:
-    running = _docker("compose", "ps", "--format", "json").stdout.splitlines()
     ours = {
         publisher["PublishedPort"]
-        for line in running
-        for publisher in json.loads(line).get("Publishers") or []
+        for container in containers()
+        for publisher in container.get("Publishers") or []
     }
     for setting in PORTS:
         port = int(settings[setting])

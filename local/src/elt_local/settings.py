@@ -89,6 +89,11 @@ class Settings:
         """The folder of the bank's files."""
         return (PROJECT / self["DATA_DIR"]).resolve()
 
+    @property
+    def backup_dir(self) -> Path:
+        """The folder of backups."""
+        return (PROJECT / self["BACKUP_DIR"]).resolve()
+
     @cached_property
     def server(self) -> postgres.Server:
         """The embedded Postgres. Its home is elsewhere if its account cannot get to ours."""

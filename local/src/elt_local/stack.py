@@ -83,21 +83,10 @@ class Stack:
         Raises:
             StackError: a port is taken, or a step failed; the message says what to do.
         """
-        settings = self.settings
-        if not self.running():
-            for setting in PORTS:
-                check_port(int(settings[setting]), setting)
-            for folder in (settings.state, settings.logs):
-                folder.mkdir(parents=True, exist_ok=True)
-            settings.server.prepare()
-            self._start_supervisor()
-        if all(process["statename"] == "RUNNING" for process in self.processes()):
+        running = self.processes()
+        if running and all(process["statename"] == "RUNNING" for process in running):
             return
-        server = settings.server
-        self._start("postgres")
-        server.wait()
-        server.init_warehouse(PROJECT / "init_db.sql", settings.role_passwords)
-        server.run_sql(PROJECT / "metadata_init.sql", "postgres", settings.metadata_passwords)
+        self.start_postgres()
         # It brings the metadata up to date before it serves, and only then can others use them.
         self._start("airflow-api-server")
         with ThreadPoolExecutor(1) as pool:
@@ -110,6 +99,35 @@ class Stack:
         self._start("airflow-scheduler")
         # While the DAG runs, which keeps one core busy, there is time for it.
         self._start("superset")
+
+    def start_postgres(self) -> None:
+        """Start the database and no more, with the roles and databases that the rest needs.
+
+        Raises:
+            StackError: a port is taken, or a step failed; the message says what to do.
+        """
+        settings = self.settings
+        if not self.running():
+            for setting in PORTS:
+                check_port(int(settings[setting]), setting)
+            for folder in (settings.state, settings.logs):
+                folder.mkdir(parents=True, exist_ok=True)
+            settings.server.prepare()
+            self._start_supervisor()
+        server = settings.server
+        self._start("postgres")
+        server.wait()
+        server.init_warehouse(PROJECT / "init_db.sql", settings.role_passwords)
+        server.run_sql(PROJECT / "metadata_init.sql", "postgres", settings.metadata_passwords)
+
+    def stop_users(self) -> None:
+        """Stop all but the database, and wait for it."""
+        users = {each["name"] for each in self.processes()} - {"postgres"}
+        for name in users:
+            with contextlib.suppress(xmlrpc.client.Fault):  # it does not run
+                self.supervisor.stopProcess(name, False)
+        while any(each["name"] in users and each["pid"] for each in self.processes()):
+            time.sleep(0.1)
 
     def _make_models(self) -> None:
         """Make the warehouse's tables and models, empty, where they are missing.

@@ -1,0 +1,104 @@
+"""A stack is destroyed, and comes back from a backup: all of it, and able to go on."""
+
+from __future__ import annotations
+
+import psycopg2
+import pytest
+
+from support import add_chart, airflow_api, superset_api
+
+DAG = "/api/v2/dags/transactions_elt"
+SCHEMAS = "('raw', 'staging', 'marts', 'audit')"
+RELATIONS = f"""
+    select nspname, relname, relkind::text, relowner::regrole::text,
+           (select array_agg(acl::text order by acl::text) from unnest(relacl) as acl)
+    from pg_class as c
+    join pg_namespace as n on n.oid = relnamespace
+    where nspname in {SCHEMAS}
+    order by 1, 2
+"""
+RIGHTS = f"""
+    select nspname, nspowner::regrole::text,
+           (select array_agg(acl::text order by acl::text) from unnest(nspacl) as acl),
+           (select array_agg(defaclacl::text) from pg_default_acl where defaclnamespace = n.oid)
+    from pg_namespace as n
+    where nspname in {SCHEMAS} or nspname = 'public'
+    union all
+    select datname, datdba::regrole::text,
+           (select array_agg(acl::text order by acl::text) from unnest(datacl) as acl), null
+    from pg_database
+    where datname in ('warehouse', 'airflow', 'superset')
+    order by 1
+"""
+
+
+def contents(stack) -> dict:
+    """Each relation of the warehouse: owner, rights, and a hash of all its rows, in their order."""
+    found = {}
+    for schema, name, kind, *rights in stack.query(RELATIONS):
+        rows = None
+        if kind in "rvm":
+            text = f'select t::text as row from "{schema}"."{name}" as t'
+            hashed = "md5(string_agg(row, chr(10) order by row))"
+            rows = stack.query(f"select count(*), {hashed} from ({text}) as rows")
+        found[schema, name] = kind, rights, rows
+    return found | {"rights": stack.query(RIGHTS)}
+
+
+def history(stack) -> list[dict]:
+    """All that Airflow knows of the runs of the DAG and their tasks."""
+    airflow = airflow_api(stack.environment)
+    runs = airflow(f"{DAG}/dagRuns?limit=100")["dag_runs"]
+    tasks = airflow(f"{DAG}/dagRuns/~/taskInstances?limit=100")["task_instances"]
+    return sorted(runs + tasks, key=lambda each: (each["dag_run_id"], each.get("task_id", "")))
+
+
+def charts(stack) -> dict[str, str]:
+    """Names and parameters of all charts, as the administrator sees them, who could log in."""
+    found = superset_api(stack.environment)("/api/v1/chart/?q=(page_size:100)")["result"]
+    return {chart["slice_name"]: chart["params"] for chart in found}
+
+
+def test_what_was_destroyed_is_back(stack):
+    assert stack.make("demo-up").returncode == 0
+    if not history(stack):
+        stack.make("trigger")
+    add_chart(stack.environment, "Made by hand")
+    before = contents(stack), history(stack), charts(stack)
+    assert before[0]["staging", "transactions"][2][0][0] > 10_000
+    assert len(before[1]) >= 4
+    assert "Made by hand" in before[2]
+    backup = stack.make("backup")
+    assert backup.returncode == 0, backup.stdout
+    (folder,) = (stack.folder / "backups").iterdir()
+    assert stack.make("demo-reset").returncode == 0
+    assert not (stack.folder / "state").exists()
+    restore = stack.make("restore", f"FROM={folder}", "FORCE=1")
+    assert restore.returncode == 0, restore.stdout
+    assert (contents(stack), history(stack), charts(stack)) == before
+    dashboard = superset_api(stack.environment)("/api/v1/dashboard/monitoring/charts")["result"]
+    assert len(dashboard) > 5
+
+
+def test_who_may_read_may_read_and_no_more(stack):
+    (accounts,) = stack.query("select count(*) from marts.account_withdrawals", role="reporter")
+    assert accounts > (0,)
+    for role, statement in {
+        "reporter": "delete from marts.account_withdrawals",
+        "transformer": "delete from raw.transactions",
+        "loader": "select from staging.transactions",
+    }.items():
+        with pytest.raises(
+            (psycopg2.errors.InsufficientPrivilege, psycopg2.errors.ReadOnlySqlTransaction)
+        ):
+            stack.query(statement, role=role)
+
+
+def test_the_next_run_loads_nothing_twice(stack):
+    rows = "select (select count(*) from raw.transactions), (select count(*) from raw._loads)"
+    before = stack.query(rows)
+    runs = len(history(stack))
+    trigger = stack.make("trigger", "BACKDATED=warn")
+    assert trigger.returncode == 0, trigger.stdout
+    assert stack.query(rows) == before
+    assert len(history(stack)) == runs + 4
