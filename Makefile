@@ -148,6 +148,13 @@ $(UV):
 lock: $(UV) ## Bring every lock file up to date with its pyproject.toml
 	@for project in $(PROJECTS); do $(UV) lock --project $$project || exit; done
 
+.PHONY: audit update
+audit: install install-. install-benchmarks ## Look for known vulnerabilities in the locks, and list licences to be read
+	@.venv/bin/python scripts/audit.py $(UV) $(PROJECTS)
+
+update: $(UV) ## Move every lock to the newest versions that its pyproject.toml allows
+	@for project in $(PROJECTS); do $(UV) lock --upgrade --project $$project || exit; done
+
 lint: install-. ## Check style, types of mistakes, and the SQL
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check

@@ -86,6 +86,9 @@ begin
 end
 $$;
 revoke all on schema public from public;
+-- Nobody makes functions: one behind a view or a trigger would run with the rights of whoever
+-- reads or writes there, so that the loader's password could do what transformer's can.
+revoke usage on language sql, plpgsql from public;
 
 grant usage, create on schema raw to loader;
 grant usage on schema raw to transformer;

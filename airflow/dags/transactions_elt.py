@@ -58,8 +58,9 @@ with DAG(
             title="File",
             description="Name of one file in the data folder. Empty: all that match transactions*.",
             type=["null", "string"],
-            # A name, not a path: nothing outside the data folder can be asked for.
-            pattern=r"^([A-Za-z0-9_][A-Za-z0-9_ .()+-]*)?$",
+            # A name, not a path: nothing outside the data folder can be asked for. ($ alone would
+            # also be before a last newline.)
+            pattern=r"^([A-Za-z0-9_][A-Za-z0-9_ .()+-]*)?(?!\n)$",
             maxLength=200,
         ),
         "full_refresh": Param(
@@ -81,7 +82,7 @@ with DAG(
     parse_and_populate_csv = component_task(
         "parse_and_populate_csv",
         component="data_ingestion",
-        command=["data-ingestion", "load", "{{ params.file or '' }}"],
+        command=["data-ingestion", "load", "--in-data-dir", "--", "{{ params.file or '' }}"],
         connection="warehouse_loader",
         reads_files=True,
         hopeless=(1, 2),  # a bug, bad input; 3 is a warehouse that is away

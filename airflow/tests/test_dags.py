@@ -67,7 +67,8 @@ def test_the_form_takes_a_file_name(dag, name):
 
 
 @pytest.mark.parametrize(
-    "name", ["../../etc/passwd", "/etc/passwd", "..", ".hidden", "--force", "a;b", "$(id)", "a\nb"]
+    "name",
+    ["../../etc/passwd", "/etc/passwd", "..", ".hidden", "--force", "a;b", "$(id)", "a\nb", "a\n"],
 )
 def test_the_form_refuses_what_is_no_file_name(dag, name):
     params = copy.deepcopy(dag.params)

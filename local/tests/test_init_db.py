@@ -42,33 +42,3 @@ def test_a_missing_password_is_named_and_nothing_is_changed(name):
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode != 0
     assert f"{name} is not set" in done.stderr
-
-
-@pytest.mark.parametrize(
-    ("role", "allowed", "forbidden"),
-    [
-        ("loader", ["create table raw.x ()", "create temp table x ()"],
-         ["create table staging.x ()", "create table public.x ()", "create schema x",
-          "create role x"]),
-        ("transformer", ["create table staging.x ()", "create table marts.x ()",
-                         "create table audit.x ()", "create temp table x ()"],
-         ["create table raw.x ()", "create table public.x ()", "create schema x",
-          "create role x"]),
-        ("reporter", ["select 1"],
-         ["create table raw.x ()", "create table staging.x ()", "create table public.x ()",
-          "create temp table x ()", "create schema x", "create role x"]),
-    ],
-)  # fmt: skip
-def test_each_role_may_do_its_job_and_no_more(role, allowed, forbidden):
-    connection = connect(role, os.environ[f"{role.upper()}_PASSWORD"])
-    cursor = connection.cursor()
-    cursor.execute("set default_transaction_read_only = off")
-    connection.commit()
-    for statement in allowed:
-        cursor.execute(statement)
-        connection.rollback()
-    for statement in forbidden:
-        with pytest.raises(psycopg2.errors.InsufficientPrivilege):
-            cursor.execute(statement)
-        connection.rollback()
-    connection.close()

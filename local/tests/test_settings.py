@@ -103,6 +103,23 @@ def test_outside_dev_a_default_or_short_secret_stops_the_start(
     assert Settings.load()["ELT_ENV"] == environment
 
 
+@pytest.mark.parametrize("weak", ["changeme", "x" * 11])
+def test_outside_dev_each_secret_is_looked_at(project, monkeypatch, weak):
+    make_env(project)
+    monkeypatch.setenv("ELT_ENV", "prod")
+    example = SETTING.findall((project / ".env.example").read_text())
+    names = [name for name, _ in example if module.is_secret(name)]
+    assert len(names) >= 12
+    for name in names:
+        monkeypatch.setenv(name, "long enough and mine")
+    Settings.load()
+    for name in names:
+        monkeypatch.setenv(name, weak)
+        with pytest.raises(StackError, match=f"^{name} is a default or too short"):
+            Settings.load()
+        monkeypatch.setenv(name, "long enough and mine")
+
+
 def test_airflow_gets_neither_the_superusers_nor_the_reporters_password(project):
     make_env(project)
     settings = Settings.load()

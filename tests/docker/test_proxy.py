@@ -6,8 +6,10 @@ Should one get through, it does no harm: containers are made, but not started.
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
+import re
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -185,6 +187,79 @@ def test_refuses_call(proxy, container, call):
     name = docker("inspect", container, "--format={{.Name}}").strip("/")
     method, path = call.format(id=container, name=name).split()
     assert_refused(proxy.call(method, V + path))
+
+
+ATTACH = "attach?logs=0&stdout=1&stderr=1&stream=1"
+
+
+SETTINGS = ("Connection: Upgrade, HTTP2-Settings", "HTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA")
+
+
+@pytest.mark.parametrize("upgrade", [
+    ("Connection: Upgrade", "Upgrade: h2c"),
+    (*SETTINGS, "Upgrade: h2c"),
+    (*SETTINGS, "Upgrade: tcp"),
+    ("Connection: Upgrade", "Upgrade: tcp, h2c"),
+    ("Connection: Upgrade", "Upgrade: tcp", "Upgrade: h2c"),
+    ("Connection: Upgrade", "Upgrade: websocket"),
+])  # fmt: skip
+def test_refuses_another_protocol(proxy, container, upgrade):
+    assert_refused(proxy.call("POST", f"{V}/containers/{container}/{ATTACH}", headers=upgrade))
+
+
+@pytest.mark.parametrize("path", [
+    f"http://docker{V}/info", f"http://docker{CREATE}", f"http://docker?{CREATE}", f"//x{CREATE}",
+    f"{V}/containers/./create", f"{V}/./containers/create", f"{V}/x/../containers/create",
+    f"{V}/containers%2fcreate", f"{V}/containers/%2e/create", f"{V}/%2e%2e{CREATE}", f"{CREATE}%00",
+    f"{CREATE};x", f"{CREATE}#", f"{CREATE}?", f"{CREATE}%3fx", f"{CREATE}%0a", f"/{CREATE}", "*",
+    f"{V}\\containers\\create", f"{V.replace('1', '%31')}/containers/create",
+])  # fmt: skip
+def test_refuses_path_written_with(proxy, path):
+    for method, body in (("POST", proxy.body()), ("GET", "")):
+        assert_refused(proxy.call(method, path, body))
+
+
+def answers(proxy, *lines: str) -> list[int]:
+    """The status of each answer to bytes that are sent as they are, on one connection."""
+    said = b""
+    with socket.create_connection((proxy.address, 2375), timeout=3) as connection:
+        connection.sendall("\r\n".join(lines).encode())
+        # It may stay open for a next call, which does not come.
+        with contextlib.suppress(TimeoutError, ConnectionResetError):
+            while part := connection.recv(65536):
+                said += part
+    return [int(status) for status in re.findall(rb"HTTP/1\.[01] (\d{3}) ", said)]
+
+
+SECOND = ("GET /info HTTP/1.1", "Host: docker", "Connection: close", "", "")
+SMUGGLED = "\r\n".join(SECOND)
+CHUNKED = "Transfer-Encoding: chunked"
+
+
+@pytest.mark.parametrize("first", [
+    # A second call behind one that passes, openly, and as the body of one that may have none.
+    ("GET /version HTTP/1.1", "Host: docker", ""),
+    ("GET /version HTTP/1.1", "Host: docker", f"Content-Length: {len(SMUGGLED)}", ""),
+    ("GET /version HTTP/1.1", "Host: docker", "Content-Length: 0", CHUNKED, ""),
+    ("GET /version HTTP/1.1", "Host: docker", CHUNKED, "", "0", ""),
+    ("GET /version HTTP/1.1", "Host: docker", "Content-Length : 9", ""),
+    ("GET /version HTTP/1.1", "Host: docker", "X: y\r\n Content-Length: 9", ""),
+    ("GET /version HTTP/1.1", "Host: docker", "X: y\nContent-Length: 9", ""),
+    ("GET /version HTTP/1.1", "Host: docker", "Content-Length: +0", ""),
+    ("GET /version HTTP/1.1", "Host: docker", "Expect: 100-continue", "Content-Length: 9", ""),
+    ("GET /version HTTP/1.0", "Connection: keep-alive", ""),
+    ("GET /version", ""),
+    ("PRI * HTTP/2.0", "", "SM", ""),
+])  # fmt: skip
+def test_refuses_call_behind_another(proxy, first):
+    """Whatever becomes of the first, the second is not answered by Docker, which would say 200."""
+    assert [status for status in answers(proxy, *first, *SECOND) if status < 400] in ([], [200])
+    assert answers(proxy, *SECOND) == [403]
+
+
+def test_refuses_headers_beyond_its_buffer(proxy):
+    status = answers(proxy, "GET /version HTTP/1.1", "Host: docker", f"X: {'x' * 70_000}", "", "")
+    assert [each for each in status if each < 400] == []
 
 
 def test_refuses_head_and_upgrade(proxy):

@@ -7,9 +7,12 @@ import json
 import re
 import shutil
 import subprocess
+import tarfile
 import threading
 import time
-from collections.abc import Callable
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -235,6 +238,66 @@ def test_no_secret_and_no_build_tool_is_in_an_image(docker_stack, image):
     assert found[1:] == []
 
 
+@pytest.mark.parametrize("image", ["airflow", "superset", "data-ingestion", "dbt"])
+def test_no_secret_is_in_any_layer_of_an_image(docker_stack, image):
+    """Also none that a later layer hides; nor .env or git's history."""
+    secrets = {
+        value.encode()
+        for name, value in docker_stack.environment.items()
+        if name.endswith(("_PASSWORD", "_KEY", "_SECRET")) and len(value) > 12
+    }
+    assert len(secrets) >= 6
+    names = set()
+    for name, content in files_of_all_layers(f"elt/{image}"):
+        names.add(name)
+        assert not [secret for secret in secrets if secret in content], name
+        assert not {".env", ".git", ".netrc", ".pypirc"} & set(Path(name).parts), name
+    assert len(names) > 1000
+
+
+def files_of_all_layers(image: str) -> Iterator[tuple[str, bytes]]:
+    """Names and contents of what an image is made of; of installed packages the names alone."""
+    with (
+        subprocess.Popen(["docker", "save", image], stdout=subprocess.PIPE) as saved,
+        tarfile.open(fileobj=saved.stdout, mode="r|") as parts,
+    ):
+        for part in parts:
+            content = parts.extractfile(part)
+            if content is None:
+                continue
+            if content.peek(512)[257:262] != b"ustar":  # the image's configuration and history
+                yield part.name, content.read()
+                continue
+            with tarfile.open(fileobj=content, mode="r|") as layer:
+                for file in layer:
+                    ours = file.isfile() and not {"lib", "bin", "share"} & set(file.name.split("/"))
+                    yield file.name, layer.extractfile(file).read() if ours else b""
+
+
+LISTENING = re.compile(r"^ *\d+: ([0-9A-F]+):([0-9A-F]{4}) [0-9A-F:]+ 0A ", re.MULTILINE)
+LISTENS = {
+    "warehouse": {5432}, "metadata": {5432}, "docker-proxy": {2375}, "superset": {8088},
+    "cache": {6379}, "airflow-apiserver": {8080}, "airflow-scheduler": {8974},
+    "airflow-dag-processor": set(),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("service", sorted(SERVICES))
+def test_nothing_listens_in_a_container_but_its_service(docker_stack, service):
+    """From the kernel's own table: addresses and ports as hexadecimal numbers, state 0A listens."""
+    shell = "cat /proc/net/tcp /proc/net/tcp6 2>/dev/null; true"
+    table = docker_stack.compose("exec", "-T", service, "sh", "-c", shell)
+    listening = {
+        int(port, 16)
+        for address, port in re.findall(
+            r"^ *\d+: ([0-9A-F]+):([0-9A-F]{4}) [0-9A-F:]+ 0A ", table, re.M
+        )
+        if not address.endswith("7F")  # 127.0.0.0/8, also that of Docker's own name service
+    }
+    assert "local_address" in table
+    assert listening == LISTENS[service]
+
+
 def test_a_dashboard_that_cannot_be_imported_stops_the_start_and_says_why(docker_stack, tmp_path):
     assets = tmp_path / "assets"
     shutil.copytree(PROJECT / "superset" / "assets", assets)
@@ -320,3 +383,5 @@ def test_each_trouble_is_one_clear_line_before_anything_starts(docker_stack, tmp
     no_compose = f"[ $1 = compose ] && exit 1; echo '{good}'"
     assert "lacks Compose v2" in up(**fake_docker(no_compose))
     assert "is no folder" in up(DATA_DIR="/nowhere")
+    weak = {"ELT_ENV": "prod", "LOADER_PASSWORD": "loader"}
+    assert "LOADER_PASSWORD is a default or too short for ELT_ENV=prod" in up(**weak)

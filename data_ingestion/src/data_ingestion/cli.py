@@ -8,15 +8,14 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
-from glob import glob, has_magic
+from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
-from data_ingestion.contract import CONTRACTS, files_of, normalise
+from data_ingestion.contract import normalise
 from data_ingestion.errors import CommandError, InputError, printable
+from data_ingestion.files import choose
 
-log = logging.getLogger(__name__)
-DEFAULT_DATA_DIR = "data"
 MAX_TABLE_NAME = 48  # leaves room for the names of its indexes
 DESCRIPTION = "Loads CSV files, untouched and without duplicates, into the schema raw of Postgres."
 EPILOG = """\
@@ -99,45 +98,18 @@ def _load(options: argparse.Namespace) -> int:
     )
     if options.delimiter == options.quotechar:
         raise InputError("--delimiter and --quotechar are the same character")
-    paths = _paths(options)
+    files = choose(options)
     warehouse, progress = Warehouse(options.wait), Progress()
     worst = 0
     try:
-        for path in paths:
+        for path, inside in files:
             try:
-                load_file(path, chosen, warehouse, progress)
+                load_file(path, replace(chosen, inside=inside), warehouse, progress)
             except InputError as error:
                 worst = max(worst, _complain(error))
     finally:
         warehouse.close()
     return worst
-
-
-def _paths(options: argparse.Namespace) -> list[Path]:
-    """The files to load: those named, globs expanded, or those that the contract's pattern names.
-
-    A relative name that is not there is looked for in the data folder, when one was given.
-    """
-    given = options.data_dir or os.environ.get("DATA_DIR")
-    folder = Path(given or DEFAULT_DATA_DIR)
-    if not options.files:
-        contract = CONTRACTS.get(options.table)
-        if contract is None:
-            raise InputError(f"name the files to load into {options.table}")
-        return files_of(contract, folder)
-    paths: list[Path] = []
-    for name in options.files:
-        roots = [Path(), folder] if given else [Path()]
-        places = [root / name for root in roots]
-        found = [place for place in places if place.exists()][:1]
-        if not found and has_magic(name):
-            expanded = (sorted(glob(str(place), recursive=True)) for place in places)  # noqa: PTH207
-            found = [Path(path) for path in next(filter(None, expanded), [])]
-            if not found:
-                raise InputError(f"{printable(name)}: no file matches")
-        # What is not there goes on as well: that it is missing belongs into raw._loads.
-        paths += found or [Path(name)]
-    return list(dict.fromkeys(paths))
 
 
 def _init(options: argparse.Namespace) -> int:
@@ -214,6 +186,11 @@ def _add_load_arguments(load: argparse.ArgumentParser) -> None:
         help="CSV, plain or .gz, .zip with one CSV, .xlsx (its first sheet); globs are expanded",
     )
     load.add_argument("--data-dir", metavar="DIR", help="the data folder (DATA_DIR, ./data)")
+    load.add_argument(
+        "--in-data-dir",
+        action="store_true",
+        help="FILE is the name of a file in the data folder, and nothing else",
+    )
     load.add_argument("--table", type=_table, default="transactions", help="in raw (transactions)")
     load.add_argument("--delimiter", type=_character, default=",", metavar="C", help="(,)")
     load.add_argument("--quotechar", type=_character, default='"', metavar="C", help='(")')

@@ -122,7 +122,7 @@ class _FileLoad:
             self._lock(cursor)
             cursor.execute("select clock_timestamp()")
             self.load = load = self._new_load(cursor.fetchone()[0])
-            with Source(self._path, self._options.dialect) as source:
+            with Source(self._path, self._options.dialect, self._options.inside) as source:
                 load.file_size = source.size
                 if not self._options.force and self._is_known(cursor, source):
                     return None

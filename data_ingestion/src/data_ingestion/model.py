@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 
 # What the loader adds to the columns of a file, in the order in which COPY gets it. No column of a
 # file begins with an underscore.
@@ -19,7 +20,10 @@ class Dialect:
 
 @dataclass(frozen=True)
 class Options:
-    """What a person chooses for a load; `dedup_memory` is in bytes."""
+    """What a person chooses for a load; `dedup_memory` is in bytes.
+
+    `inside` is the folder that the file was chosen from: links must not lead out of it.
+    """
 
     table: str = "transactions"
     dialect: Dialect = Dialect()
@@ -27,6 +31,7 @@ class Options:
     max_rejects: int = 0
     dedup_memory: int = 256 << 20
     force: bool = False
+    inside: Path | None = None
 
 
 @dataclass(frozen=True)

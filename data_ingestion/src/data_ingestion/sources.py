@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
+from data_ingestion.archive import check_directory, check_member
 from data_ingestion.errors import InputError, printable
 from data_ingestion.model import Dialect
 
@@ -26,19 +27,22 @@ REFUSED = {
     b"BZh": "is compressed with bzip2: use gzip, or decompress it first",
     b"\xfd7zXZ": "is compressed with xz: use gzip, or decompress it first",
 }
+GZIP, ZIP, EMPTY_ZIP = b"\x1f\x8b", b"PK\x03\x04", b"PK\x05\x06"
 
 
 class Source:
     """A file that is open for reading: `chunks()` once, its size, sha256 and position."""
 
-    def __init__(self, path: Path, dialect: Dialect) -> None:
-        """Opens `path`.
+    def __init__(self, path: Path, dialect: Dialect, inside: Path | None = None) -> None:
+        """Opens `path`; given the folder it was chosen from, only where that holds the file itself.
 
         Raises:
-            InputError: there is no such file, it cannot be read, or it is no regular file.
+            InputError: there is no such file, it cannot be read, it is no regular file, or a link
+                leads out of the folder.
         """
         self._dialect = dialect
         self._encoding = dialect.encoding
+        self.path = path
         try:
             state = path.stat()
             if stat.S_ISDIR(state.st_mode):
@@ -50,8 +54,12 @@ class Source:
             raise InputError("no such file: check the name and the folder") from None
         except OSError as error:
             raise InputError(f"cannot be read ({error.strerror}): check its rights") from error
+        if inside and not self._lies_in(inside):
+            self._file.close()
+            raise InputError(
+                f"is a link that leads out of the data folder {inside}: put the file itself there"
+            )
         self._state = (state.st_size, state.st_mtime_ns)
-        self.path = path
         self.size = state.st_size
         self._stopped = False
 
@@ -60,6 +68,18 @@ class Source:
 
     def __exit__(self, *_: object) -> None:
         self._file.close()
+
+    def _lies_in(self, folder: Path) -> bool:
+        """Whether the file that was opened is one of the folder, past all links.
+
+        Looked at after opening it, so that nobody can change a link in between.
+        """
+        try:
+            real = self.path.resolve()
+            same = os.path.samestat(real.stat(), os.fstat(self._file.fileno()))
+        except OSError:
+            return False
+        return same and real.is_relative_to(folder.resolve())
 
     def sha256(self) -> str:
         """The hash of the file's bytes as they lie on disk; may run beside `chunks()`."""
@@ -108,15 +128,16 @@ class Source:
         for magic, message in REFUSED.items():
             if start.startswith(magic):
                 raise InputError(message)
-        if start.startswith(b"\x1f\x8b"):
+        if start.startswith(GZIP):
             with gzip.open(self._file) as unpacked:
-                yield from _read(unpacked)
-        elif start.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+                yield from _read_unpacked(unpacked)
+        elif start.startswith((ZIP, EMPTY_ZIP)):
             yield from self._from_zip()
         else:
             yield from _read(self._file)
 
     def _from_zip(self) -> Iterator[bytes]:
+        check_directory(self._file)
         with zipfile.ZipFile(self._file) as archive:
             names = archive.namelist()
             if "xl/workbook.xml" in names:
@@ -134,13 +155,9 @@ class Source:
             ]
             if len(members) != 1:
                 raise InputError(f"is a zip with {len(members)} files: it must hold exactly one")
-            if archive.getinfo(members[0]).flag_bits & 1:
-                raise InputError("is a zip with a password: unpack it first")
-            try:
-                with archive.open(members[0]) as unpacked:
-                    yield from _read(unpacked)
-            except NotImplementedError as error:
-                raise InputError(f"is a zip that cannot be read ({error}): unpack it") from error
+            check_member(archive, members[0])
+            with archive.open(members[0]) as unpacked:
+                yield from _read_unpacked(unpacked)
 
     def _text(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
         """Re-encodes to UTF-8; for UTF-8 itself just drops the mark (the reader checks it)."""
@@ -156,6 +173,16 @@ class Source:
         for chunk in chunks:
             yield decoder.decode(chunk).encode()
         yield decoder.decode(b"", final=True).encode()
+
+
+def _read_unpacked(file: IO[bytes]) -> Iterator[bytes]:
+    """What was in an archive, which is to be the CSV itself."""
+    first = True
+    for chunk in _read(file):
+        if first and chunk.startswith((GZIP, ZIP, EMPTY_ZIP)):
+            raise InputError("is an archive in an archive: unpack it first")
+        first = False
+        yield chunk
 
 
 def _read(file: IO[bytes]) -> Iterator[bytes]:

@@ -145,6 +145,7 @@ class Settings:
             "AIRFLOW__FAB__CONFIG_FILE": str(component / "config" / "webserver_config.py"),
             "PYTHONPATH": str(component / "config"),
             "AIRFLOW__CORE__DAGS_FOLDER": str(component / "dags"),
+            "AIRFLOW__CORE__PLUGINS_FOLDER": str(component / "plugins"),
             "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(self.logs / "tasks"),
             "AIRFLOW__API__BASE_URL": f"http://localhost:{self['AIRFLOW_PORT']}",
             "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": (

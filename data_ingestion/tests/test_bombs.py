@@ -1,0 +1,209 @@
+"""Files that unpack to far more than they are: bounded memory, an end, and one clear line."""
+
+import bz2
+import gzip
+import os
+import struct
+import sys
+import threading
+import zipfile
+import zlib
+from pathlib import Path
+
+import openpyxl
+import pytest
+from conftest import HEADER, LOADS
+
+MB = 1 << 20
+MOST = 300  # MB of memory: little more than a load of a small CSV takes
+XML = b'<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n'
+MAIN = b'xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"'
+SHEET, STRINGS, STYLES = "xl/worksheets/sheet1.xml", "xl/sharedStrings.xml", "xl/styles.xml"
+TYPES = "[Content_Types].xml"
+STRINGS_TYPE = (
+    b'<Override PartName="/xl/sharedStrings.xml" ContentType="application/vnd'
+    b'.openxmlformats-officedocument.spreadsheetml.sharedStrings+xml"/>'
+)
+Pieces = tuple[tuple[bytes, int], ...]  # bytes, and how often they come
+
+
+def deflated(pieces: Pieces) -> bytes:
+    """Compressed as one stream, without compressing any piece more than once."""
+    out = b""
+    for piece, times in pieces:
+        press = zlib.compressobj(9, zlib.DEFLATED, -15)
+        out += (press.compress(piece) + press.flush(zlib.Z_FULL_FLUSH)) * times
+    return out + zlib.compressobj(9, zlib.DEFLATED, -15).flush()
+
+
+def zipped(path: Path, members: dict[str, Pieces], said: int | None = None) -> Path:
+    """Writes a zip; `said` is what its directory says of the size of members of 4 MB and more.
+
+    Of those the checksum is wrong: nobody should get as far as to find out.
+    """
+    body, directory = bytearray(), bytearray()
+    for name, pieces in members.items():
+        data, checksum = deflated(pieces), 1
+        size = sum(len(piece) * times for piece, times in pieces)
+        if size < 4 * MB:
+            checksum = zlib.crc32(b"".join(piece * times for piece, times in pieces))
+        elif said:
+            size = said
+        known = struct.pack("<HHHHHI", 20, 0, 8, 0, 33, checksum)
+        known += struct.pack("<IIHH", len(data), size, len(name), 0)
+        directory += b"PK\x01\x02\x14\x00" + known + bytes(10) + struct.pack("<I", len(body))
+        directory += name.encode()
+        body += b"PK\x03\x04" + known + name.encode() + data
+    count = len(members)
+    end = struct.pack("<HHHHIIH", 0, 0, count, count, len(directory), len(body), 0)
+    path.write_bytes(body + directory + b"PK\x05\x06" + end)
+    return path
+
+
+def workbook(path: Path, said: int | None = None, **parts: Pieces) -> Path:
+    """A workbook that openpyxl has made, in which parts are replaced."""
+    book = openpyxl.Workbook()
+    book.active.append(["a", "b"])
+    book.save(path)
+    with zipfile.ZipFile(path) as made:
+        members = {name: ((made.read(name), 1),) for name in made.namelist()}
+    types = members[TYPES][0][0].replace(b"</Types>", STRINGS_TYPE + b"</Types>")
+    members |= {TYPES: ((types, 1),), STRINGS: strings()}
+    return zipped(path, members | {globals()[name]: part for name, part in parts.items()}, said)
+
+
+def sheet(*rows: tuple[bytes, int]) -> Pieces:
+    return (
+        (XML + b"<worksheet " + MAIN + b"><sheetData>", 1),
+        *rows,
+        (b"</sheetData></worksheet>", 1),
+    )
+
+
+def strings(*texts: tuple[bytes, int], before: bytes = b"") -> Pieces:
+    return (XML + before + b"<sst " + MAIN + b">", 1), *texts, (b"</sst>", 1)
+
+
+LAUGHS = b"<!DOCTYPE sst [<!ENTITY a '%s'>%s]>" % (
+    b"ha" * 50,
+    b"".join(b"<!ENTITY %c '%s'>" % (c, b"&%c;" % (c - 1) * 100) for c in range(98, 104)),
+)
+ROW = b'<row><c t="inlineStr"><is><t>x</t></is></c></row>'
+REFERENCE = b'<row r="1">%s</row>' % (b'<c t="s"><v>0</v></c>' * 1000)
+BOMBS = {
+    "a line without an end, in a gzip": (
+        lambda path: path.write_bytes(
+            gzip.compress(HEADER.encode()) + gzip.compress(b"x" * 32 * MB) * 64
+        ),
+        "line 2 does not end within 32 MB",
+    ),
+    "a header without an end, in a gzip": (
+        lambda path: path.write_bytes(gzip.compress(b"x" * 32 * MB) * 64),
+        "line 1 does not end within 32 MB",
+    ),
+    "a gzip in a gzip": (
+        lambda path: path.write_bytes(gzip.compress(gzip.compress(bytes(256 * MB)))),
+        "is an archive in an archive: unpack it first",
+    ),
+    "a zip of 4 GB": (
+        lambda path: zipped(path, {"a.csv": ((HEADER.encode(), 1), (b"x" * MB, 4096))}, 9),
+        "is damaged",
+    ),
+    "a zip of bzip2": (
+        lambda path: bzip2_zip(path, bz2.compress(bytes(64 * MB)) * 30),
+        "is a zip that is not compressed with deflate",
+    ),
+    "a zip of many files": (
+        lambda path: zipped(path, {f"{number:06d}": ((b"", 1),) for number in range(30_000)}),
+        "is a zip with more than ten thousand files",
+    ),
+    "a sheet of 4 GB": (
+        lambda path: workbook(path, SHEET=sheet((ROW * 20_000, 4300))),
+        "unpacks to more than 2048 MB of xl/worksheets/sheet1.xml",
+    ),
+    "a sheet that is longer than it is said to be": (
+        lambda path: workbook(path, 999, SHEET=sheet((ROW * 20_000, 4300))),
+        "is damaged (Bad CRC-32",
+    ),
+    "a cell of 1 GB": (
+        lambda path: workbook(path, SHEET=sheet((ROW[:38] + b"x" * MB, 1), (b"x" * MB, 1000))),
+        "has more than 4 MB between two rows",
+    ),
+    "elements that nobody knows": (
+        lambda path: workbook(path, SHEET=sheet((b"<x/>" * MB, 256))),
+        "has more than 4 MB between two rows",
+    ),
+    "a row far below": (
+        lambda path: workbook(path, SHEET=sheet((b'<row r="2000000000"/>', 1))),
+        "has a row 2,000,000,000 behind row 0",
+    ),
+    "texts of 150 MB that cells share": (
+        lambda path: workbook(path, STRINGS=strings((b"<si/>" * 30_000, 1000))),
+        "unpacks to more than 100 MB of xl/sharedStrings.xml",
+    ),
+    "texts that are longer than they are said to be": (
+        lambda path: workbook(path, 999, STRINGS=strings((b"<si/>" * 30_000, 14_000))),
+        "is damaged (Bad CRC-32",
+    ),
+    "a text that many cells share": (
+        lambda path: workbook(
+            path,
+            SHEET=sheet((REFERENCE, 1)),
+            STRINGS=strings((b"<si><t>" + b"x" * MB + b"</t></si>", 1)),
+        ),
+        "unpacks to more than 32 MB of row 1",
+    ),
+    "entities that are made of entities": (
+        lambda path: workbook(path, STRINGS=strings((b"<si><t>&g;</t></si>", 1), before=LAUGHS)),
+        "has a document type in xl/sharedStrings.xml",
+    ),
+    "a million styles": (
+        lambda path: workbook(
+            path,
+            STYLES=(
+                (XML + b"<styleSheet " + MAIN + b"><cellXfs>", 1),
+                (b"<xf/>" * MB, 1),
+                (b"</cellXfs></styleSheet>", 1),
+            ),
+        ),
+        "unpacks to more than 4 MB of xl/styles.xml",
+    ),
+}
+
+
+def bzip2_zip(path: Path, data: bytes) -> None:
+    """A zip whose member is many streams of bzip2, one behind the other."""
+    zipped(path, {"a.csv": ((b"", 1),)})
+    name = b"a.csv"
+    known = struct.pack("<HHHHHIIIHH", 46, 0, 12, 0, 33, 1, len(data), 1 << 31, len(name), 0)
+    body = b"PK\x03\x04" + known + name + data
+    directory = b"PK\x01\x02\x14\x00" + known + bytes(14) + name
+    end = struct.pack("<HHHHIIH", 0, 0, 1, 1, len(directory), len(body), 0)
+    path.write_bytes(body + directory + b"PK\x05\x06" + end)
+
+
+def load(warehouse, path: Path) -> tuple[int, list[str], int]:
+    """Loads in a process of its own: its exit code, its errors, the most memory it had in MB."""
+    process = warehouse.start("load", path, "--table", "bomb")
+    killer = threading.Timer(120, process.kill)
+    killer.start()
+    errors = process.stderr.read().splitlines()
+    _, status, usage = os.wait4(process.pid, 0)
+    killer.cancel()
+    process.returncode = os.waitstatus_to_exitcode(status)
+    process.communicate()
+    unit = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss, in bytes
+    return process.returncode, errors, usage.ru_maxrss * unit // MB
+
+
+@pytest.mark.parametrize(("make", "message"), BOMBS.values(), ids=BOMBS)
+def test_a_bomb_is_refused_within_bounds(warehouse, tmp_path, make, message):
+    path = tmp_path / "bomb"
+    make(path)
+    assert path.stat().st_size < 16 * MB
+    code, errors, memory = load(warehouse, path)
+    assert code == 2, errors
+    assert len(errors) == 1 and errors[0].startswith("error: bomb: ")
+    assert message in errors[0]
+    assert memory < MOST
+    assert warehouse.query(LOADS) == [("failed", 0, 0, 0, 0)]

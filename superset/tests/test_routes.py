@@ -1,0 +1,130 @@
+"""Every route that Superset has, called by nobody and by somebody who may only look."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+import zipfile
+
+import pytest
+
+from tests.conftest import COMPONENT, LOGIN, Api, Stack
+
+Route = tuple[str, str, str]  # method, path, and the rule that the path was made of
+LIST_ROUTES = """
+import json, logging, warnings
+logging.disable(); warnings.simplefilter("ignore")
+from superset.app import create_app
+print(json.dumps([[rule.rule, sorted(rule.methods - {"HEAD", "OPTIONS"})]
+                  for rule in create_app().url_map.iter_rules()]))
+"""
+# What anybody may ask: how it is, how it looks, and to be let in.
+OPEN: set[str] = {
+    "/health", "/healthcheck", "/ping", "/static/<path:filename>", "/login/", "/logout/",
+    "/lang/<string:locale>", "/api/v1/security/login",
+}  # fmt: skip
+# What somebody who may look keeps of his own.
+OWN: set[str] = set()
+LOOKER = {"username": "looker", "password": "not-a-secret-at-all"}
+
+
+@pytest.fixture(scope="module")
+def routes(stack: Stack) -> list[Route]:
+    """All that the application answers to; what logs out comes last."""
+    done = subprocess.run(
+        [sys.executable, "-c", LIST_ROUTES], cwd=COMPONENT, capture_output=True, text=True,
+        env=os.environ | stack.environment | {"PYTHONPATH": str(COMPONENT)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    rules = json.loads(done.stdout.splitlines()[-1])
+    assert len(rules) > 250
+    found = [
+        (method, re.sub(r"<[^>]*>", "1", rule), rule)
+        for rule, methods in rules
+        for method in methods
+    ]
+    return sorted(found, key=lambda route: "logout" in route[1])
+
+
+def with_token(api: Api) -> Api:
+    """With the token that pages have for their forms, and its session: nobody can get both."""
+    page = api.get("/login/").text.replace("\n", " ")
+    api.headers["X-CSRFToken"] = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', page)[1]
+    return api
+
+
+def test_nobody_is_let_into_any_route(stack: Stack, routes: list[Route]) -> None:
+    nobody, answered = with_token(Api(stack.address)), []
+    for method, path, rule in routes:
+        answer = nobody.request(method, path)
+        to_login = "/login" in answer.headers.get("Location", "")
+        if not (answer.status_code in (401, 403) or to_login):
+            answered.append((rule, method, answer.status_code, answer.text[:80]))
+    assert {rule for rule, *_ in answered} <= OPEN, answered
+
+
+def test_somebody_who_may_look_changes_nothing(
+    stack: Stack, admin: Api, routes: list[Route]
+) -> None:
+    roles = admin.get("/api/v1/security/roles/").json()["result"]
+    new = LOOKER | {
+        "first_name": "A", "last_name": "Looker", "email": "looker@localhost", "active": True,
+        "roles": [role["id"] for role in roles if role["name"] == "Gamma"],
+    }  # fmt: skip
+    assert admin.post("/api/v1/security/users/", json=new).ok
+    looker, before = Api(stack.address, LOOKER), stack.counts()
+    assert looker.get("/api/v1/dashboard/").status_code == 200
+    assert looker.sql("select 1") is None
+    passed = []
+    for method, path, rule in routes:
+        if method == "GET" or "log" in path:
+            continue
+        answer = looker.request(method, path, json={})
+        if answer.status_code not in (401, 403):
+            passed.append((rule, method, answer.status_code, answer.text[:80]))
+    assert {rule for rule, *_ in passed} <= OWN, passed
+    assert stack.counts() == before
+
+
+def secrets_of(stack: Stack) -> list[str]:
+    return [
+        stack.environment["SUPERSET_SECRET_KEY"],
+        stack.environment["PGPASSWORD"],
+        stack.environment["SUPERSET_DATABASE_URI"].split(":")[2].split("@")[0],
+        LOGIN["password"],
+    ]
+
+
+@pytest.mark.parametrize("kind", ["assets", "dashboard", "chart", "dataset", "database"])
+def test_no_secret_is_exported(stack: Stack, admin: Api, kind: str) -> None:
+    query = {} if kind == "assets" else {"q": "!(1)"}
+    answer = admin.get(f"/api/v1/{kind}/export/", params=query)
+    assert answer.status_code == 200
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as exported:
+        text = "".join(exported.read(name).decode() for name in exported.namelist())
+    assert "sqlalchemy_uri: postgresql" in text
+    assert [secret for secret in secrets_of(stack) if secret in text] == []
+
+
+@pytest.mark.parametrize("path", ["", "/connection"])
+def test_no_secret_is_shown(stack: Stack, admin: Api, path: str) -> None:
+    answer = admin.get(f"/api/v1/database/1{path}")
+    assert "sqlalchemy_uri" in answer.text
+    assert [secret for secret in secrets_of(stack) if secret in answer.text] == []
+
+
+def test_the_session_is_not_for_scripts_nor_for_other_sites(stack: Stack) -> None:
+    browser = with_token(Api(stack.address))
+    done = browser.post("/login/", data=LOGIN)
+    assert done.status_code == 302 and "/login" not in done.headers["Location"]
+    flags = {part.strip().lower() for part in done.headers["Set-Cookie"].split(";")[1:]}
+    assert {"httponly", "samesite=lax"} <= flags
+    page = browser.get("/superset/welcome/").headers
+    assert page["X-Frame-Options"] == "SAMEORIGIN"
+    assert "frame-ancestors 'self'" in page["Content-Security-Policy"]
+    assert page["X-Content-Type-Options"] == "nosniff"
+    assert "Access-Control-Allow-Origin" not in page

@@ -1,0 +1,267 @@
+"""Who is kept out of Airflow, and what nobody finds in it: on the running stack."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import re
+import secrets
+from dataclasses import dataclass, field
+from urllib.parse import urlencode, urlsplit
+
+import pytest
+
+from support import PROJECT
+
+DAG = "/api/v2/dags/transactions_elt"
+# What anybody may ask; all else wants a login.
+OPEN = {
+    "GET /api/v2/monitor/health",
+    "GET /api/v2/version",
+    "GET /api/v2/auth/login",  # leads to the form
+    "GET /api/v2/auth/logout",
+    "GET /auth/logout",
+    "GET /execution/health",
+    "GET /execution/health/ping",
+}
+TOKENS = {"POST /auth/token", "POST /auth/token/cli"}  # which want a name and a password
+FLASK = ("users/list/", "roles/list/", "users/add", "users/userinfo/", "permissions/list/")
+
+
+@dataclass
+class Answer:
+    status: int
+    headers: http.client.HTTPMessage
+    text: str
+
+
+@dataclass
+class Airflow:
+    """Airflow over HTTP, as whoever has the token, or as nobody."""
+
+    port: int
+    headers: dict[str, str] = field(default_factory=dict)
+    source: tuple[str, int] | None = None
+
+    def call(self, method: str, path: str, body: object = None, **headers: str) -> Answer:
+        data = body if isinstance(body, str) or body is None else json.dumps(body)
+        kind = {"Content-Type": "application/json"} if data and not isinstance(body, str) else {}
+        connection = http.client.HTTPConnection(
+            "127.0.0.1", self.port, timeout=30, source_address=self.source
+        )
+        with contextlib.closing(connection):
+            connection.request(method, path, data, self.headers | kind | headers)
+            answer = connection.getresponse()
+            return Answer(answer.status, answer.headers, answer.read().decode(errors="replace"))
+
+    def log_in(self, username: str, password: str) -> Airflow:
+        answer = self.call("POST", "/auth/token", {"username": username, "password": password})
+        assert answer.status == 201, answer.text
+        token = json.loads(answer.text)["access_token"]
+        return Airflow(self.port, {"Authorization": f"Bearer {token}"})
+
+    def routes(self) -> dict[str, dict]:
+        """All routes that its three APIs document, as `METHOD path`."""
+        found = {}
+        for prefix in ("", "/execution", "/auth"):
+            paths = json.loads(self.call("GET", f"{prefix}/openapi.json").text)["paths"]
+            found |= {
+                f"{method.upper()} {prefix}{path}": route
+                for path, routes in paths.items()
+                for method, route in routes.items()
+            }
+        return found
+
+
+@pytest.fixture(scope="module")
+def nobody(stack) -> Airflow:
+    up = stack.make("demo-up")
+    assert up.returncode == 0, up.stdout
+    return Airflow(int(stack.environment["AIRFLOW_PORT"]))
+
+
+@pytest.fixture(scope="module")
+def admin(stack, nobody) -> Airflow:
+    return nobody.log_in("airflow", stack.environment["AIRFLOW_ADMIN_PASSWORD"])
+
+
+@pytest.fixture(scope="module")
+def run(stack, admin) -> str:
+    """The newest run of the DAG that got as far as the transform."""
+
+    def newest() -> str | None:
+        runs = admin.call("GET", f"{DAG}/dagRuns?order_by=-run_after&limit=100&state=success")
+        return next((each["dag_run_id"] for each in json.loads(runs.text)["dag_runs"]), None)
+
+    if newest() is None:
+        assert stack.make("trigger", "BACKDATED=warn").returncode == 0
+    return newest()
+
+
+def test_nobody_is_told_anything(nobody):
+    routes = nobody.routes()
+    assert len(routes) > 150
+    answered = {}
+    for route in routes:
+        method, path = route.split()
+        status = nobody.call(method, re.sub(r"{[^}]*}", "1", path)).status
+        if status not in (401, 403):
+            answered[route] = status
+    assert {route for route in answered if route not in TOKENS} <= OPEN, answered
+    assert {answered[route] for route in TOKENS} == {422}
+
+
+@pytest.mark.parametrize("view", FLASK)
+def test_nobody_sees_the_pages_of_the_users(nobody, view):
+    answer = nobody.call("GET", f"/auth/{view}")
+    assert answer.status == 302 and "/auth/login" in answer.headers["Location"]
+
+
+@pytest.mark.parametrize("header", [
+    {"Authorization": "Bearer x.y.z"}, {"Authorization": "Basic YWlyZmxvdzphaXJmbG93"},
+    {"Cookie": "_token=x; airflow_session=x"}, {"X-Forwarded-User": "airflow"},
+    {"REMOTE_USER": "airflow"},
+    # A token without a signature.
+    {"Authorization": "Bearer eyJhbGciOiJub25lIn0.eyJzdWIiOiIxIiwiZXhwIjo5OTk5OTk5OTk5fQ."},
+])  # fmt: skip
+def test_nobody_gets_in_with_what_is_no_login(nobody, header):
+    assert nobody.call("GET", "/api/v2/dags", **header).status in (401, 403)
+
+
+def test_a_viewer_sees_and_changes_nothing(nobody, admin, run):
+    password = secrets.token_urlsafe(16)
+    body = {
+        "username": "viewer", "email": "viewer@localhost", "first_name": "A", "last_name": "Viewer",
+        "roles": [{"name": "Viewer"}], "password": password,
+    }  # fmt: skip
+    made = admin.call("POST", "/auth/fab/v1/users", body)
+    assert made.status in (200, 201), made.text
+    try:
+        viewer = nobody.log_in("viewer", password)
+        assert viewer.call("GET", f"{DAG}/dagRuns").status == 200
+        new = {"logical_date": None}
+        for method, path, sent in (
+            ("POST", f"{DAG}/dagRuns", new),
+            ("PATCH", DAG, {"is_paused": True}),
+            ("DELETE", DAG, None),
+            ("PATCH", f"{DAG}/dagRuns/{run}", {"state": "failed"}),
+            ("DELETE", f"{DAG}/dagRuns/{run}", None),
+            ("POST", f"{DAG}/clearTaskInstances", {"dry_run": True}),
+            ("POST", "/api/v2/connections", {"connection_id": "x", "conn_type": "http"}),
+            ("GET", "/api/v2/connections", None),
+            ("POST", "/api/v2/variables", {"key": "x", "value": "x"}),
+            ("POST", "/api/v2/pools", {"name": "x", "slots": 1}),
+            ("GET", "/api/v2/config", None),
+            ("GET", "/auth/fab/v1/users", None),
+            ("POST", "/auth/fab/v1/users", body | {"username": "another"}),
+            ("PATCH", "/auth/fab/v1/users/viewer", {"roles": [{"name": "Admin"}]}),
+        ):
+            assert viewer.call(method, path, sent).status == 403, (method, path)
+    finally:
+        assert admin.call("DELETE", "/auth/fab/v1/users/viewer").status in (200, 204)
+
+
+def secrets_of(stack) -> dict[str, str]:
+    """What must be nowhere: of this stack's environment, and of .env where it says nothing."""
+    env = dict(
+        re.findall(r"^(\w+(?:_PASSWORD|_KEY|_SECRET))=(.*)$", (PROJECT / ".env").read_text(), re.M)
+    )
+    found = {name: stack.environment.get(name) or value for name, value in env.items()}
+    return {name: value for name, value in found.items() if len(value) > 12}
+
+
+def test_the_administrator_is_shown_no_secret(stack, admin, run):
+    """Rendered templates, connections, configuration, logs, the DAG's code: all that can be got."""
+    hidden = secrets_of(stack)
+    assert {"LOADER_PASSWORD", "TRANSFORMER_PASSWORD", "AIRFLOW__CORE__FERNET_KEY"} <= set(hidden)
+    tasks = ("parse_and_populate_csv", "transform_data")
+    shown = 0
+    for route in admin.routes():
+        method, path = route.split()
+        if method != "GET" or "logout" in path or path.startswith("/execution"):
+            continue
+        for task in tasks if "{task_id}" in path else tasks[:1]:
+            given = {"dag_id": "transactions_elt", "dag_run_id": run, "task_id": task,
+                     "run_id": run, "connection_id": "warehouse_loader", "username": "airflow",
+                     "map_index": "-1", "section": "database", "option": "fernet_key"}  # fmt: skip
+            filled = re.sub(r"{(\w+)}", lambda match, of=given: of.get(match[1], "1"), path)
+            answer = admin.call("GET", filled)
+            shown += answer.status == 200
+            assert [name for name, value in hidden.items() if value in answer.text] == [], filled
+    assert shown > 50
+    fields = admin.call("GET", f"{DAG}/dagRuns/{run}/taskInstances/{tasks[0]}").text
+    assert json.loads(fields)["rendered_fields"]["command"][:2] == ["data-ingestion", "load"]
+    assert admin.call("GET", "/api/v2/config").status == 403
+
+
+@pytest.mark.parametrize("params", [
+    *({"file": name} for name in (
+        "../secret.csv", "..", "/etc/passwd", "a/b.csv", "a\\b.csv", "a\0.csv",
+        "a\nb.csv", "a.csv\n", "-x.csv", "--force", ".hidden", "$(touch x)", "`id`",
+        "a;b", "a'b", 'a"b', "{{ conn }}",
+        "{% raw %}", "*.csv", "[a].csv", "~", "%2e%2e", "\u2025", "x" * 201,
+        ["a.csv"], {"a": 1}, 5, True,
+    )),
+    *({"full_refresh": value} for value in ("yes", "--vars={}", 1, [True], None)),
+    *({"backdated_transactions": value} for value in (
+        "", "Warn", "warn\n", "warn, large_withdrawal_threshold: 0", "{{ 1 }}", ["warn"], None,
+    )),
+])  # fmt: skip
+def test_the_form_takes_what_it_offers_and_nothing_else(admin, params):
+    body = {"logical_date": None, "conf": params}
+    answer = admin.call("POST", f"{DAG}/dagRuns", body)
+    assert answer.status in (400, 422), answer.text
+
+
+def test_a_statement_of_make_psql_meets_no_shell(stack, nobody, tmp_path):
+    text = f"$(touch {tmp_path}/a)`touch {tmp_path}/b`;touch {tmp_path}/c\\"
+    statement = f"select 'it is {text}'"
+    shown = stack.make("psql", "ROLE=reporter", f"CMD={statement.replace('$', '$$')}")
+    assert f"it is {text}" in shown.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_pages_are_shown_in_no_other_sites_frame(nobody):
+    for path in ("/", "/auth/login/", "/api/v2/version", "/static/index.html"):
+        headers = nobody.call("GET", path).headers
+        assert headers["X-Frame-Options"] == "SAMEORIGIN", path
+        assert headers["Content-Security-Policy"] == "frame-ancestors 'self'"
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert headers["Access-Control-Allow-Origin"] is None
+
+
+def test_cookies_are_not_for_scripts_nor_for_other_sites(stack, nobody):
+    form = nobody.call("GET", "/auth/login/")
+    token = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', form.text.replace("\n", " "))[1]
+    session = form.headers["Set-Cookie"]
+    password = stack.environment["AIRFLOW_ADMIN_PASSWORD"]
+    login = {"username": "airflow", "password": password}
+    kind = {"Content-Type": "application/x-www-form-urlencoded", "Cookie": session.split(";")[0]}
+    forged = nobody.call("POST", "/auth/login/", urlencode(login), **kind)
+    assert "_token=" not in str(forged.headers), "without the form's own token"
+    done = nobody.call("POST", "/auth/login/", urlencode(login | {"csrf_token": token}), **kind)
+    cookies = [session, *done.headers.get_all("Set-Cookie")]
+    assert {cookie.split("=")[0] for cookie in cookies} == {"airflow_session", "_token"}
+    for cookie in cookies:
+        flags = {part.strip().lower() for part in cookie.split(";")[1:]}
+        assert {"httponly", "samesite=lax"} <= flags, cookie
+    assert urlsplit(done.headers["Location"]).netloc in ("", f"127.0.0.1:{nobody.port}")
+
+
+@pytest.mark.parametrize("path", ["/auth/token", "/auth/token/cli", "/auth/login/"])
+def test_passwords_cannot_be_tried_for_ever(nobody, path):
+    # From another address than that of the other tests, whose logins must not be refused.
+    address = f"127.0.0.{2 + len(path) % 9}"
+    guesser = Airflow(nobody.port, source=(address, 0))
+    guess: object = {"username": "airflow", "password": "guess"}
+    if path == "/auth/login/":
+        guess = urlencode(guess)
+    kind = {"Content-Type": "application/x-www-form-urlencoded"} if isinstance(guess, str) else {}
+    try:
+        answers = [guesser.call("POST", path, guess, **kind).status for _ in range(22)]
+    except OSError:
+        pytest.skip("this machine has one loopback address only")
+    assert answers[0] != 429
+    assert answers[-1] == 429
+    assert nobody.call("GET", "/api/v2/version").status == 200
