@@ -46,8 +46,10 @@ with DAG(
     max_active_runs=1,
     default_args={
         "owner": "data-engineering",
-        "retries": 2,
-        "retry_delay": timedelta(seconds=30),
+        # After 10 to 20 seconds, then 20 to 40, then 40 to 80: what was cut off goes on soon, and a
+        # warehouse that is away for minutes is waited for.
+        "retries": 3,
+        "retry_delay": timedelta(seconds=10),
         "retry_exponential_backoff": True,
         "execution_timeout": timedelta(hours=2),
         "on_failure_callback": failure_notifiers(),
