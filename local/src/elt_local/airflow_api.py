@@ -52,9 +52,7 @@ class Airflow:
         try:
             answer = self.session.request(method, self.address + path, timeout=30, **options)
         except requests.RequestException as error:
-            raise UnavailableError(
-                f"Airflow does not answer at {self.address}: {error}"
-            ) from None
+            raise UnavailableError(f"Airflow does not answer at {self.address}: {error}") from None
         if answer.status_code == 401:
             raise PermissionError(f"Airflow refuses the login {self.login['username']!r}")
         if not answer.ok:
