@@ -24,6 +24,7 @@ import psutil
 from support import PROJECT, Stack
 
 FULL = os.environ.get("FAULTS") == "full"
+SEED = 20261122
 TASKS = ("parse_and_populate_csv", "transform_data", "test_transformed_data")
 TABLE = "dag_faults"
 COLUMNS = ["fault", "tries", "lost", "doubled", "what happened"]
@@ -63,7 +64,17 @@ class Books:
     rows: set[int] = field(default_factory=set)
     sums: dict[str, list[Decimal]] = field(default_factory=lambda: defaultdict(lambda: [0, 0]))
 
+    @classmethod
+    def of(cls, stack: Stack) -> Books:
+        """Those of a stack that has loaded some files of its data folder."""
+        books = cls()
+        for (name,) in stack.query("select source_file from raw._loads where status = 'loaded'"):
+            books.add(stack.data / name)
+        return books
+
     def add(self, file: Path) -> None:
+        """A file that is to be loaded, too."""
+
         def amount(text: str) -> Decimal:
             return Decimal(text.replace(",", "").strip() or 0)
 
@@ -92,7 +103,7 @@ class Books:
 
 
 def new_file(stack: Stack, seed: int, rows: int) -> Path:
-    """A sample in the stack's data folder, another one for each seed."""
+    """A sample in the stack's data folder: the same for the same seed."""
     file = stack.data / f"transactions_{seed}.csv"
     command = [LOADER, "sample", "--rows", str(rows), "--seed", str(seed), "--out", file]
     subprocess.run(command, check=True, capture_output=True)
@@ -125,14 +136,30 @@ def processes_outside(stack: Stack) -> list[str]:
             words = process.cmdline()
             places = [*words, process.cwd(), *process.environ().values()]
             if process.pid not in known and any(str(stack.folder) in place for place in places):
-                if process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
-                    found.append(f"process {process.pid}, parent {process.ppid()}: {words}")
+                found.append(f"process {process.pid}, parent {process.ppid()}: {words}")
     return found
 
 
-def left_behind(stack: Stack) -> list[str]:
-    """Locks, half-built relations."""
-    return [what for question in (LOCKS, HALF_BUILT) for (what,) in stack.query(question)]
+def assert_all_is_well(
+    stack: Stack, books: Books, outside: Callable[[Stack], list[str]] = processes_outside
+) -> tuple[int, int]:
+    """Every row once, sums to the cent; no lock, half-built model, process or container is left.
+
+    Args:
+        stack: in which no run is on its way.
+        books: all that it was given.
+        outside: names what runs that nothing of the stack waits for.
+
+    Returns:
+        How many rows are lost, and how many doubled: none.
+    """
+    compared = books.compare(stack)
+    assert compared == (0, 0)
+    books.assert_sums(stack)
+    for question in (LOCKS, HALF_BUILT):
+        wait_until(lambda question=question: stack.query(question) == [], 30)
+    wait_until(lambda: outside(stack) == [], 30)
+    return compared
 
 
 @dataclass

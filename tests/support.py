@@ -81,11 +81,6 @@ class Stack:
             connection.close()
 
 
-def processes(status: str) -> dict[str, int]:
-    """Pids by the names that `make demo-status` prints."""
-    return {name: int(pid) for name, pid in re.findall(r"(\S+) +RUNNING +pid (\d+)", status)}
-
-
 def task_states(trigger: subprocess.CompletedProcess) -> list[tuple[str, str]]:
     """How each task ended, in the order in which `make trigger` printed it."""
     return re.findall(r"[✓✗] (\w+) +(success|failed|upstream_failed) ", trigger.stdout)

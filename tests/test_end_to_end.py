@@ -20,7 +20,7 @@ import psutil
 import psycopg2
 import pytest
 
-from support import Stack, free_port, processes, task_states
+from support import Stack, free_port, task_states
 
 BACKDATED = "value_date_greater_than_transaction_date"
 PORTS = ("WAREHOUSE_PORT", "AIRFLOW_PORT", "SUPERSET_PORT")
@@ -44,6 +44,11 @@ def task_log(stack, task_id: str) -> str:
     logs = (stack.folder / "state" / "logs" / "tasks").glob(f"**/task_id={task_id}/*.log")
     newest = max(logs, key=lambda path: path.stat().st_mtime)
     return "\n".join(json.loads(line)["event"] for line in newest.read_text().splitlines())
+
+
+def processes(shown: str) -> dict[str, int]:
+    """Pids by the names that `make demo-status` prints."""
+    return {name: int(pid) for name, pid in re.findall(r"(\S+) +RUNNING +pid (\d+)", shown)}
 
 
 def kill(stack, *names: str) -> None:

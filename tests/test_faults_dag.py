@@ -7,12 +7,10 @@ own, and one part is killed in each of its tasks, at a random moment.
 from __future__ import annotations
 
 import contextlib
-import os
 import random
-import signal
+import re
 import subprocess
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
@@ -20,47 +18,42 @@ from pathlib import Path
 import psutil
 import psycopg2
 import pytest
+
 from harness import (
-    DBT,
     FULL,
     LOADER,
+    SEED,
     TASKS,
-    Books,
-    Figures,
+    assert_all_is_well,
     by_hand,
-    left_behind,
     new_file,
-    processes_outside,
     wait_until,
 )  # fmt: skip
+from support import Stack, task_states
 
-from support import Stack, processes, task_states
-
-SEED = 20261122
 ROWS = 200_000 if FULL else 100_000
 PROGRAMS = {
     "parse_and_populate_csv": ("data-ingestion", "load"),
     "transform_data": ("dbt", "run"),
     "test_transformed_data": ("dbt", "test"),
 }
-# Processes of the stack by supervisor's names, then those of one task, from the inside out.
-PARTS = ("airflow-scheduler", "airflow-api-server", "airflow-dag-processor", "postgres")
+# Processes that supervisord has started, by what stands in their command lines.
+PARTS = {
+    "scheduler": "airflow scheduler",
+    "api-server": "api.server",
+    "DAG processor": "dag.processor",
+    "Postgres": "postgres -D",
+}
+# Those of one task, from the inside out.
 TASK_PARTS = ("loader or dbt", "task process", "executor's worker")
 # Tests are not retried: they fail when what runs them is killed, or what they ask.
-FATAL_TO_TESTS = {"postgres", *TASK_PARTS}
+FATAL_TO_TESTS = {"Postgres", *TASK_PARTS}
 FAILED = "failed (tests are not retried)"
 TASK_INSTANCES = """
     select task_id, state, try_number, end_date from task_instance
     where run_id = (select run_id from dag_run order by id desc limit 1)
 """
 RUNS = "select start_date, end_date from dag_run order by start_date desc limit 2"
-DBT_IS_CONNECTED = "select pid from pg_stat_activity where usename = 'transformer'"
-# All but when it was built.
-BUILT = """
-    select md5(string_agg(row, '' order by row)) from (
-        select (to_jsonb(each) - '_staged_at' - '_first_staged_at')::text as row from {} as each
-    ) as rows
-"""
 
 
 def kills(*parts: str) -> dict[str, str]:
@@ -70,41 +63,20 @@ def kills(*parts: str) -> dict[str, str]:
 def plans() -> list[dict[str, str]]:
     """Which part is killed in which task: one run by default, each in each when in full."""
     if not FULL:
-        return [kills("airflow-scheduler", "loader or dbt", "airflow-api-server")]
-    parts = PARTS + TASK_PARTS
+        return [kills("scheduler", "loader or dbt", "api-server")]
+    parts = (*PARTS, *TASK_PARTS)
     turns = [tuple(parts[(turn + 2 * n) % len(parts)] for n in range(3)) for turn in range(7)]
     return [kills(*turn) for turn in turns] * 2
 
 
-@pytest.fixture(scope="module")
-def chance() -> random.Random:
-    print(f"seed {SEED}")
-    return random.Random(SEED)  # noqa: S311 - to be repeated
-
-
-@pytest.fixture(scope="module")
-def books(stack) -> Books:
-    """What the stack holds already; it is started here when no test before has done so."""
-    up = stack.make("demo-up")
-    assert up.returncode == 0, up.stdout
-    books = Books()
-    for (name,) in stack.query("select source_file from raw._loads where status = 'loaded'"):
-        books.add(stack.data / name)
-    return books
-
-
-@pytest.fixture(scope="module")
-def figures() -> Iterator[Figures]:
-    figures = Figures()
-    yield figures
-    figures.write()
+def supervisord(stack: Stack) -> psutil.Process:
+    return psutil.Process(int((stack.folder / "state" / "supervisord.pid").read_text()))
 
 
 def program(stack: Stack, task: str) -> psutil.Process | None:
     """The loader's or dbt's process in that task, if it runs."""
     name, command = PROGRAMS[task]
-    supervisord = psutil.Process(int((stack.folder / "state" / "supervisord.pid").read_text()))
-    for process in supervisord.children(recursive=True):
+    for process in supervisord(stack).children(recursive=True):
         with contextlib.suppress(psutil.Error):
             words = process.cmdline()
             if command in words and Path(words[words.index(command) - 1]).name == name:
@@ -112,12 +84,14 @@ def program(stack: Stack, task: str) -> psutil.Process | None:
     return None
 
 
-def victim(stack: Stack, part: str, process: psutil.Process) -> int:
-    """Pid of the part to be killed, while that process of a task runs."""
-    if part in PARTS:
-        return processes(stack.make("demo-status").stdout)[part]
-    line = [process, *process.parents()]
-    return line[TASK_PARTS.index(part)].pid
+def victim(stack: Stack, part: str, process: psutil.Process) -> psutil.Process:
+    """The part that is to be killed while that process of a task runs."""
+    if part in TASK_PARTS:
+        return [process, *process.parents()][TASK_PARTS.index(part)]
+    for child in supervisord(stack).children():
+        if re.search(PARTS[part], " ".join(child.cmdline())):
+            return child
+    raise AssertionError(f"{part} does not run")
 
 
 def metadata(stack: Stack, statement: str) -> list[tuple]:
@@ -142,28 +116,16 @@ def run_with_faults(
         )
         for task, part in plan.items():
             process = wait_until(lambda task=task: program(stack, task), 240)
-            pid = victim(stack, part, process)
             time.sleep(chance.uniform(0, 0.5))
-            with contextlib.suppress(ProcessLookupError):  # a task may have ended meanwhile
-                os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(psutil.NoSuchProcess):  # the task may have ended meanwhile
+                victim(stack, part, process).kill()
                 killed[task] = datetime.now().astimezone()
         return watch.result(), killed
 
 
-def assert_all_is_well(stack: Stack, books: Books) -> tuple[int, int]:
-    """After a run: every row once, sums to the cent, no lock, no half-built model, no process."""
-    lost, doubled = books.compare(stack)
-    assert (lost, doubled) == (0, 0)
-    books.assert_sums(stack)
-    wait_until(lambda: not left_behind(stack), 30)
-    wait_until(lambda: not processes_outside(stack), 30)
-    assert not any(program(stack, task) for task in TASKS)
-    return lost, doubled
-
-
 @pytest.mark.parametrize("plan", plans(), ids=lambda plan: ", ".join(plan.values()))
 def test_whatever_is_killed_in_a_task_the_run_ends_as_it_should(
-    stack, books, figures, chance, plan, request
+    stack, books, figures, chance, plan
 ):
     seed = SEED + len(books.rows)
     file = new_file(stack, seed, ROWS)
@@ -177,9 +139,10 @@ def test_whatever_is_killed_in_a_task_the_run_ends_as_it_should(
             task, plan, seed, watch.stdout,
         )  # fmt: skip
         # An api-server or a DAG processor that is away for a while costs no task a try.
-        if plan[task] in ("airflow-api-server", "airflow-dag-processor"):
+        if plan[task] in ("api-server", "DAG processor"):
             assert tries == 1, (task, plan, seed)
     compared = assert_all_is_well(stack, books)
+    assert not any(program(stack, task) for task in TASKS)
     for task, when in killed.items():
         state, tries, end = instances[task]
         happened = ("went on" if tries == 1 else "tried again") if state == "success" else FAILED
@@ -212,41 +175,3 @@ def test_two_runs_at_once_take_turns_and_loads_beside_them_double_nothing(stack,
     fault = "two DAG runs at once, and two loads of the same files by hand"
     compared = assert_all_is_well(stack, books)
     figures.add(fault, *compared, "took turns", time.monotonic() - began)
-
-
-def built(stack: Stack) -> list[list[tuple]]:
-    tables = "staging.transactions", "marts.daily_account_flows"
-    return [stack.query(BUILT.format(table)) for table in tables]
-
-
-def load_and_run_dbt(stack: Stack, books: Books, seed: int, runs: int) -> list[subprocess.Popen]:
-    """A new file, and so many `dbt run`: after the load when it is one, else beside it."""
-    file = new_file(stack, seed, 2_000)
-    books.add(file)
-    load = by_hand(stack, "loader", LOADER, "load", file)
-    if runs == 1:
-        assert load.wait(timeout=120) == 0
-    return [load, *(by_hand(stack, "transformer", DBT, "run") for _ in range(runs))]
-
-
-@pytest.mark.parametrize("fault", ["dbt run killed", "two dbt run at once, beside a load"])
-def test_dbt_builds_what_a_rebuild_builds(stack, books, figures, chance, fault):
-    for number in range(40 if FULL else 1):
-        began = time.monotonic()
-        one = fault == "dbt run killed"
-        seed = chance.randrange(10**6)
-        running = load_and_run_dbt(stack, books, seed, runs=1 if one else 2)
-        if one:
-            wait_until(lambda: stack.query(DBT_IS_CONNECTED))
-            time.sleep(chance.uniform(0, 1.5))
-            running[-1].kill()
-        for process in running:
-            process.communicate(timeout=300)
-        again = by_hand(stack, "transformer", DBT, "run")
-        assert again.wait(timeout=300) == 0, again.stdout.read()
-        compared = assert_all_is_well(stack, books)
-        figures.add(fault, *compared, "mended by the next run", time.monotonic() - began)
-    incremental = built(stack)
-    rebuild = by_hand(stack, "transformer", DBT, "run", "--full-refresh")
-    assert rebuild.wait(timeout=600) == 0, rebuild.stdout.read()
-    assert built(stack) == incremental

@@ -100,8 +100,8 @@ class ProcessTask(BashOperator):
     """Runs the command as a process beside Airflow, in the component's own environment.
 
     The component is at $ELT_HOME/<component>, its environment in `.venv` there. It sees what the
-    user who runs Airflow sees, so that `reads_files` changes nothing. On Linux the command ends with
-    the process that waits for it, however that ends: it never runs on beside its own retry.
+    user who runs Airflow sees, so that `reads_files` changes nothing. On Linux the command ends
+    with the process that waits for it, however that ends: it never runs on beside its own retry.
     """
 
     template_fields = ("command",)
