@@ -10,8 +10,9 @@ import os
 import re
 import shlex
 import shutil
+import time
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar
 
@@ -19,8 +20,9 @@ from airflow.providers.docker.operators.docker import DockerOperator
 from airflow.providers.standard.operators.bash import BashOperator
 from airflow.sdk import BaseHook, BaseOperator, Context
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
-from docker.errors import NotFound
+from docker.errors import APIError, NotFound
 from docker.types import Mount
+from requests.exceptions import ConnectionError
 
 # All that a component sees of Airflow's environment, which is full of Airflow's own secrets.
 PASSED_ON = re.compile(r"DATA_DIR|DBT_\w+|ELT_ENV|HOME|LANG|TMPDIR|TZ")
@@ -168,7 +170,7 @@ class ContainerTask(DockerOperator):
             network_mode=os.environ["TASK_NETWORK"],
             mem_limit=os.environ["TASK_MEMORY"],
             mount_tmp_dir=False,
-            auto_remove="force",
+            auto_remove="never",  # but by this class
             do_xcom_push=False,
             **options,
         )
@@ -188,20 +190,30 @@ class ContainerTask(DockerOperator):
     def execute(self, context: Context) -> None:
         """Run the container; see `no_retry_when_hopeless` for what a failure becomes."""
         self._kept = context["task_state_store"]
-        self._remove_left_behind()
+        if (left := self._kept.get(CONTAINER)) and self._remove(left):
+            self.log.warning("removed the container of a try that was cut off: %s", left)
         self.command = [part for part in self.command[1:] if part]
         self.environment = {"ELT_ENV": os.environ["ELT_ENV"]}
         self._private_environment = libpq_environment(self.connection)
-        with no_retry_when_hopeless():
-            super().execute(context)
+        try:
+            with no_retry_when_hopeless():
+                super().execute(context)
+        finally:
+            if self.container is not None:
+                self._remove(self.container["Id"])
 
-    def _remove_left_behind(self) -> None:
-        left = self._kept.get(CONTAINER)
-        if left is None:
-            return
-        with suppress(NotFound):  # mostly: a try that ends removes its container
-            self.cli.remove_container(left, force=True)
-            self.log.warning("removed the container of a try that was cut off: %s", left)
+    def _remove(self, container: str) -> bool:
+        """Remove a container; whether it was there. A proxy that starts anew is waited for."""
+        for seconds in (1, 2, 4, 8, 15):
+            try:
+                self.cli.remove_container(container, force=True)
+                return True
+            except NotFound:
+                return False
+            except (APIError, ConnectionError) as error:
+                self.log.warning("cannot remove %s yet: %s", container, error)
+                time.sleep(seconds)
+        return False
 
     def on_kill(self) -> None:
         """Remove the container at once.
