@@ -123,6 +123,12 @@ def run_with_faults(
         return watch.result(), killed
 
 
+def first_log(stack: Stack, task: str) -> str:
+    """What the first try of that task in the newest run has logged."""
+    logs = stack.folder.glob(f"state/logs/tasks/*/*/task_id={task}/attempt=1.log")
+    return max(logs, key=lambda path: path.stat().st_mtime).read_text()
+
+
 @pytest.mark.parametrize("plan", plans(), ids=lambda plan: ", ".join(plan.values()))
 def test_whatever_is_killed_in_a_task_the_run_ends_as_it_should(
     stack, books, figures, chance, plan
@@ -141,6 +147,8 @@ def test_whatever_is_killed_in_a_task_the_run_ends_as_it_should(
         # An api-server or a DAG processor that is away for a while costs no task a try.
         if plan[task] in ("api-server", "DAG processor"):
             assert tries == 1, (task, plan, seed)
+        if tries > 1 and plan[task] == "loader or dbt":
+            assert "the next one begins after a pause" in first_log(stack, task)
     compared = assert_all_is_well(stack, books)
     assert not any(program(stack, task) for task in TASKS)
     for task, when in killed.items():

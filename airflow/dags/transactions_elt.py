@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from airflow.sdk import DAG, Asset, CronTriggerTimetable, Param, chain
 
-from common.alerts import failure_notifiers
+from common.alerts import failure_notifiers, say_that_it_is_tried_again
 from common.component import component_task
 
 DOCS = """
@@ -53,6 +53,7 @@ with DAG(
         "retry_exponential_backoff": True,
         "execution_timeout": timedelta(hours=2),
         "on_failure_callback": failure_notifiers(),
+        "on_retry_callback": say_that_it_is_tried_again,
     },
     params={
         "file": Param(

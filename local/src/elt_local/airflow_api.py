@@ -13,7 +13,7 @@ import requests
 from elt_local.errors import StackError
 
 FINISHED = {"success", "failed", "skipped", "upstream_failed", "removed"}
-PATIENCE = 120  # seconds; an api-server that was killed is back in half a minute
+PATIENCE = 180  # seconds; an api-server that was killed is back in half a minute, mostly
 
 
 class UnavailableError(StackError):
