@@ -209,7 +209,7 @@ budget: install-local install-data_ingestion ## Write anew what a load may cost,
 	@cd data_ingestion && $(abspath $(ELT)) with-postgres -- .venv/bin/pytest --quiet --renew-budget tests/test_budget.py
 	@git diff --stat -- data_ingestion/tests/budget.json
 
-test-docker: install-local install-. ## Run the tests of the stack in Docker; needs an engine
+test-docker: install-local install-data_ingestion install-. ## Run the tests of the stack in Docker; needs an engine
 	.venv/bin/pytest tests/docker
 
 ##@ Measuring

@@ -60,6 +60,11 @@ alter role reporter with login nosuperuser nocreatedb nocreaterole noreplication
 alter role loader set timezone = 'UTC';
 alter role transformer set timezone = 'UTC';
 alter role reporter set timezone = 'UTC';
+-- A statement whose client was killed ends within seconds, and gives back its locks: by itself the
+-- server looks for the client only when it has something to send.
+alter role loader set client_connection_check_interval = '5s';
+alter role transformer set client_connection_check_interval = '5s';
+alter role reporter set client_connection_check_interval = '5s';
 -- A second fence: the grants below already let reporter do nothing but read.
 alter role reporter set default_transaction_read_only = on;
 

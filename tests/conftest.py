@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import os
+import random
 import shutil
 import tempfile
 from collections import defaultdict
+from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -14,6 +16,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import sync_playwright
 
+from harness import SEED, Books, Figures
 from support import SAMPLE, Stack, Truth, listen, stack_environment
 
 NO_BROWSER = "no Chromium or Chrome on this machine: install one, or set CHROMIUM to its program"
@@ -96,3 +99,26 @@ def stack():
         running.make("demo-reset")
         listener.shutdown()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def chance() -> random.Random:
+    """What the tests of faults draw their moments from."""
+    print(f"seed {SEED}")
+    return random.Random(SEED)  # noqa: S311 - to be repeated
+
+
+@pytest.fixture(scope="session")
+def books(stack) -> Books:
+    """What the stack holds already; it is started here when no test before has done so."""
+    up = stack.make("demo-up")
+    assert up.returncode == 0, up.stdout
+    return Books.of(stack)
+
+
+@pytest.fixture(scope="session")
+def figures() -> Iterator[Figures]:
+    """The table of faults, written when all of them are over."""
+    figures = Figures()
+    yield figures
+    figures.write()

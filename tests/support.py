@@ -6,6 +6,7 @@ import http.cookiejar
 import http.server
 import json
 import os
+import re
 import secrets
 import socket
 import subprocess
@@ -123,6 +124,11 @@ def add_chart(environment: dict[str, str], name: str) -> int:
     dataset = superset("/api/v1/dataset/")["result"][0]
     body = {"datasource_id": dataset["id"], "datasource_type": "table", "viz_type": "table"}
     return superset("/api/v1/chart/", body | {"slice_name": name, "params": "{}"})["id"]
+
+
+def task_states(trigger: subprocess.CompletedProcess) -> list[tuple[str, str]]:
+    """How each task ended, in the order in which `make trigger` printed it."""
+    return re.findall(r"[✓✗] (\w+) +(success|failed|upstream_failed) ", trigger.stdout)
 
 
 def listen(alerts: list[str]) -> http.server.HTTPServer:

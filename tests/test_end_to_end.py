@@ -20,7 +20,7 @@ import psutil
 import psycopg2
 import pytest
 
-from support import Stack, free_port
+from support import Stack, free_port, task_states
 
 BACKDATED = "value_date_greater_than_transaction_date"
 PORTS = ("WAREHOUSE_PORT", "AIRFLOW_PORT", "SUPERSET_PORT")
@@ -82,8 +82,7 @@ def test_demo_shows_what_came_of_the_sample(stack, truth):
     assert shown("tests failed") == 1
     assert shown("tests passed") > 10
     assert f"{BACKDATED}: {truth.backdated:,} rows" in demo.stdout
-    states = dict(re.findall(r"[✓✗] (\w+) +(success|failed|upstream_failed) ", demo.stdout))
-    assert states == {
+    assert dict(task_states(demo)) == {
         "parse_and_populate_csv": "success",
         "transform_data": "success",
         "test_transformed_data": "failed",
@@ -162,8 +161,7 @@ def test_bad_input_fails_at_once_and_leaves_nothing_after_airflow_was_killed(sta
     (stack.data / "transactions_bad.csv").write_text(bad)
     trigger = stack.make("trigger", "FILE=transactions_bad.csv")
     assert trigger.returncode != 0
-    states = re.findall(r"[✓✗] (\w+) +(success|failed|upstream_failed) ", trigger.stdout)
-    assert states == [
+    assert task_states(trigger) == [
         ("parse_and_populate_csv", "failed"),
         ("transform_data", "upstream_failed"),
         ("test_transformed_data", "upstream_failed"),

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from airflow.sdk import DAG, Asset, CronTriggerTimetable, Param, chain
 
-from common.alerts import failure_notifiers
+from common.alerts import failure_notifiers, say_that_it_is_tried_again
 from common.component import component_task
 
 DOCS = """
@@ -46,11 +46,14 @@ with DAG(
     max_active_runs=1,
     default_args={
         "owner": "data-engineering",
-        "retries": 2,
-        "retry_delay": timedelta(seconds=30),
+        # After 10 to 20 seconds, then 20 to 40, then 40 to 80: what was cut off goes on soon, and a
+        # warehouse that is away for minutes is waited for.
+        "retries": 3,
+        "retry_delay": timedelta(seconds=10),
         "retry_exponential_backoff": True,
         "execution_timeout": timedelta(hours=2),
         "on_failure_callback": failure_notifiers(),
+        "on_retry_callback": say_that_it_is_tried_again,
     },
     params={
         "file": Param(

@@ -4,8 +4,11 @@ import atexit
 import json
 import os
 import shutil
+import sys
 import tempfile
 from pathlib import Path
+
+import pytest
 
 AIRFLOW = Path(__file__).resolve().parents[1]
 HOME = tempfile.mkdtemp(prefix="elt-airflow-tests-")
@@ -31,3 +34,22 @@ os.environ |= {
         }
     ),
 }
+# Stands for a component's program: writes down what it was called with, and exits as told.
+PROGRAM = """#!{python}
+import json, os, sys
+json.dump({{"arguments": sys.argv[1:], "environment": dict(os.environ), "folder": os.getcwd()}},
+          open("called.json", "w"))
+sys.exit(int(sys.argv[-1]) if sys.argv[-1].isdecimal() else 0)
+"""
+
+
+@pytest.fixture
+def component(tmp_path, monkeypatch):
+    """A component with a program named `program`; the folder it runs in."""
+    folder = tmp_path / "some_component"
+    program = folder / ".venv" / "bin" / "program"
+    program.parent.mkdir(parents=True)
+    program.write_text(PROGRAM.format(python=sys.executable))
+    program.chmod(0o755)
+    monkeypatch.setenv("ELT_HOME", str(tmp_path))
+    return folder

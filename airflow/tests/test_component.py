@@ -2,7 +2,6 @@
 
 import json
 import os
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,26 +10,6 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from common.alerts import failure_notifiers
 from common.component import component_task
-
-# Stands for a component's program: writes down what it was called with, and exits as told.
-PROGRAM = """#!{python}
-import json, os, sys
-json.dump({{"arguments": sys.argv[1:], "environment": dict(os.environ), "folder": os.getcwd()}},
-          open("called.json", "w"))
-sys.exit(int(sys.argv[-1]) if sys.argv[-1].isdecimal() else 0)
-"""
-
-
-@pytest.fixture
-def component(tmp_path, monkeypatch):
-    """A component with a program named `program`; the folder it runs in."""
-    folder = tmp_path / "some_component"
-    program = folder / ".venv" / "bin" / "program"
-    program.parent.mkdir(parents=True)
-    program.write_text(PROGRAM.format(python=sys.executable))
-    program.chmod(0o755)
-    monkeypatch.setenv("ELT_HOME", str(tmp_path))
-    return folder
 
 
 def run(command, **params):

@@ -47,8 +47,8 @@ def test_the_three_tasks_are_one_chain(dag):
 
 
 def test_what_may_heal_is_retried_and_tests_never_are(dag):
-    assert dag.get_task("parse_and_populate_csv").retries == 2
-    assert dag.get_task("transform_data").retries == 2
+    assert dag.get_task("parse_and_populate_csv").retries == 3
+    assert dag.get_task("transform_data").retries == 3
     assert dag.get_task("test_transformed_data").retries == 0
 
 

@@ -1,22 +1,24 @@
-"""The whole stack in Docker, as a person uses it. The tests run in their order on one stack."""
+"""The whole stack in Docker, as a person uses it.
+
+The tests run in their order on one stack, which goes on to test_stack_faults.py and is removed by
+test_stack_removal.py.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import re
-import shutil
 import subprocess
 import tarfile
 import threading
-import time
-import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from support import PROJECT, Stack, add_chart, airflow_api, docker, superset_api
+from harness import wait_until
+from support import airflow_api, docker, superset_api, task_states
 
 BACKDATED = "value_date_greater_than_transaction_date"
 BY_DESIGN = [
@@ -31,10 +33,6 @@ SERVICES = {
 INITS = {
     "warehouse-init", "raw-init", "marts-init", "metadata-init", "airflow-init", "superset-init",
 }  # fmt: skip
-
-
-def states(trigger: subprocess.CompletedProcess) -> list[tuple[str, str]]:
-    return re.findall(r"[✓✗] (\w+) +(success|failed|upstream_failed) ", trigger.stdout)
 
 
 def sums(docker_stack) -> dict:
@@ -67,7 +65,7 @@ def test_up_leaves_everything_healthy(docker_stack):
 
 def test_a_triggered_run_brings_the_sample_into_the_warehouse(docker_stack, truth):
     trigger = docker_stack.make("trigger")
-    assert states(trigger) == BY_DESIGN, trigger.stdout
+    assert task_states(trigger) == BY_DESIGN, trigger.stdout
     assert sums(docker_stack) == truth.sums
     held = docker_stack.query(f"select count(*) from audit.{BACKDATED}", role="reporter")
     assert held == [(truth.backdated,)]
@@ -111,7 +109,7 @@ def test_the_dashboard_is_there_and_reads_the_warehouse_as_reporter(docker_stack
 
 def test_again_adds_nothing(docker_stack, truth):
     trigger = docker_stack.make("trigger")
-    assert states(trigger) == BY_DESIGN, trigger.stdout
+    assert task_states(trigger) == BY_DESIGN, trigger.stdout
     assert docker_stack.query("select count(*) from raw.transactions") == [(len(truth.distinct),)]
     assert docker_stack.query("select count(*) from raw._loads") == [(1,)]
 
@@ -128,7 +126,7 @@ def test_a_run_succeeds_after_each_service_was_restarted(docker_stack, truth):
     up = docker_stack.make("up")
     assert up.returncode == 0, up.stdout
     trigger = docker_stack.make("trigger", "BACKDATED=warn")
-    assert {state for _, state in states(trigger)} == {"success"}, trigger.stdout
+    assert {state for _, state in task_states(trigger)} == {"success"}, trigger.stdout
     assert sums(docker_stack) == truth.sums
 
 
@@ -136,7 +134,7 @@ def test_bad_input_fails_at_once(docker_stack):
     (docker_stack.data / "transactions_bad.csv").write_text("a,b\n1,2\n")
     trigger = docker_stack.make("trigger", "FILE=transactions_bad.csv")
     (docker_stack.data / "transactions_bad.csv").unlink()
-    assert states(trigger)[0] == ("parse_and_populate_csv", "failed")
+    assert task_states(trigger)[0] == ("parse_and_populate_csv", "failed")
     assert docker_stack.query("select status from raw._loads order by load_id") == [
         ("loaded",), ("failed",),
     ]  # fmt: skip
@@ -161,13 +159,6 @@ def test_a_killed_task_leaves_no_container(docker_stack):
         wait_until(lambda: not docker_stack.task_containers())
     trigger.join(timeout=120)
     assert not trigger.is_alive()
-
-
-def wait_until(condition: Callable[[], object], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
 
 
 def mark_failed(docker_stack) -> None:
@@ -289,99 +280,8 @@ def test_nothing_listens_in_a_container_but_its_service(docker_stack, service):
     table = docker_stack.compose("exec", "-T", service, "sh", "-c", shell)
     listening = {
         int(port, 16)
-        for address, port in re.findall(
-            r"^ *\d+: ([0-9A-F]+):([0-9A-F]{4}) [0-9A-F:]+ 0A ", table, re.M
-        )
+        for address, port in LISTENING.findall(table)
         if not address.endswith("7F")  # 127.0.0.0/8, also that of Docker's own name service
     }
     assert "local_address" in table
     assert listening == LISTENS[service]
-
-
-def test_a_dashboard_that_cannot_be_imported_stops_the_start_and_says_why(docker_stack, tmp_path):
-    assets = tmp_path / "assets"
-    shutil.copytree(PROJECT / "superset" / "assets", assets)
-    tmp_path.chmod(0o755)
-    (assets / "charts" / "alert.yaml").write_text("slice_name: [not, a, name\n")
-    override = tmp_path / "override.yaml"
-    mount = {"type": "bind", "source": str(assets), "target": "/opt/superset/assets"}
-    override.write_text(json.dumps({"services": {"superset-init": {"volumes": [mount]}}}))
-    files = {"COMPOSE_FILE": f"docker-compose.yaml:{override}"}
-    broken = Stack(docker_stack.folder, docker_stack.environment | files).make("up")
-    assert broken.returncode != 0
-    assert re.search(r"^superset-init: .*charts/alert\.yaml: ", broken.stdout, re.MULTILINE)
-    mended = docker_stack.make("up")
-    assert mended.returncode == 0, mended.stdout
-
-
-def test_data_survives_down_and_up(docker_stack, truth):
-    assert docker_stack.make("down").returncode == 0
-    assert docker_stack.containers() == {}
-    assert docker_stack.make("up").returncode == 0
-    assert sums(docker_stack) == truth.sums
-
-
-def test_data_does_not_survive_clean_and_comes_back_from_a_backup(docker_stack, truth):
-    assert docker_stack.make("clean").returncode != 0  # nobody said yes
-    assert docker_stack.containers() != {}
-    runs = "/api/v2/dags/transactions_elt/dagRuns?limit=100"
-    before = airflow_api(docker_stack.environment)(runs)
-    assert before["total_entries"] > 1
-    chart = add_chart(docker_stack.environment, "Made by hand")
-    backup = docker_stack.make("backup")
-    assert backup.returncode == 0, backup.stdout
-    (folder,) = (docker_stack.folder / "backups").iterdir()
-    assert docker_stack.make("clean", "FORCE=1").returncode == 0
-    volumes = docker("volume", "ls", "--quiet", "--filter", f"name={docker_stack.project}_")
-    assert volumes == ""
-    restore = docker_stack.make("restore", f"FROM={folder}", "FORCE=1")
-    assert restore.returncode == 0, restore.stdout
-    assert sums(docker_stack) == truth.sums
-    assert airflow_api(docker_stack.environment)(runs) == before
-    made = superset_api(docker_stack.environment)(f"/api/v1/chart/{chart}")["result"]
-    assert made["slice_name"] == "Made by hand"
-    trigger = docker_stack.make("trigger")
-    assert states(trigger) == BY_DESIGN, trigger.stdout
-    assert docker_stack.query("select count(*) from raw.transactions") == [(len(truth.distinct),)]
-
-
-def test_the_compose_file_is_valid_with_the_example_and_names_what_is_missing(tmp_path):
-    example = (PROJECT / ".env.example").read_text()
-    filled = re.sub(r"^([A-Z_]+)=$", r"\1=a-secret", example, flags=re.MULTILINE)
-    lacking = filled.replace("LOADER_PASSWORD=a-secret\n", "")
-    for text, code in ((filled, 0), (lacking, 1)):
-        (tmp_path / "env").write_text(text)
-        config = subprocess.run(
-            ["docker", "compose", "--env-file", tmp_path / "env", "config", "--quiet"],
-            cwd=PROJECT, env={"PATH": "/usr/bin:/bin:/usr/local/bin", "PWD": str(PROJECT)},
-            capture_output=True, text=True,
-        )  # fmt: skip
-        assert min(config.returncode, 1) == code, config.stderr
-        assert ("LOADER_PASSWORD" in config.stderr) is bool(code)
-
-
-def test_each_trouble_is_one_clear_line_before_anything_starts(docker_stack, tmp_path):
-    def up(**environment: str) -> str:
-        settings = docker_stack.environment | {"COMPOSE_PROJECT_NAME": "elt-never"} | environment
-        done = Stack(docker_stack.folder, settings).make("up")
-        assert done.returncode != 0
-        assert "Traceback" not in done.stdout
-        return done.stdout
-
-    def fake_docker(script: str) -> dict[str, str]:
-        (tmp_path / "docker").write_text(f"#!/bin/sh\n{script}\n")
-        (tmp_path / "docker").chmod(0o755)
-        return {"PATH": f"{tmp_path}:{docker_stack.environment['PATH']}"}
-
-    info = '{"ServerVersion": "%s", "MemTotal": %d}'
-    good = info % ("28.0.1", 16 << 30)
-    assert "no Docker engine answers" in up(DOCKER_HOST="unix:///nowhere.sock")
-    denied = "echo 'permission denied while trying to connect' >&2; exit 1"
-    assert "group docker" in up(**fake_docker(denied))
-    assert "25 or newer" in up(**fake_docker(f"echo '{info % ('20.10.24', 16 << 30)}'"))
-    assert "2.0 GB of memory" in up(**fake_docker(f"echo '{info % ('28.0.1', 2 << 30)}'"))
-    no_compose = f"[ $1 = compose ] && exit 1; echo '{good}'"
-    assert "lacks Compose v2" in up(**fake_docker(no_compose))
-    assert "is no folder" in up(DATA_DIR="/nowhere")
-    weak = {"ELT_ENV": "prod", "LOADER_PASSWORD": "loader"}
-    assert "LOADER_PASSWORD is a default or too short for ELT_ENV=prod" in up(**weak)

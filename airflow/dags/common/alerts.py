@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 
 from airflow.providers.apprise.notifications.apprise import AppriseNotifier
+from airflow.sdk import Context
+
+log = logging.getLogger(__name__)
 
 # Set from ALERT_URL of .env: an address of any service Apprise speaks to (mail, Slack, Teams, …).
 CONNECTION = "apprise_default"
@@ -25,3 +29,13 @@ def failure_notifiers() -> list[AppriseNotifier]:
             body="Run {{ run_id }}, try {{ ti.try_number }}. Its log: {{ ti.log_url }}",
         )
     ]
+
+
+def say_that_it_is_tried_again(context: Context) -> None:
+    """A task's `on_retry_callback`: its log says that this failure is not the end."""
+    ti = context["ti"]
+    log.warning(
+        "try %d of %d failed; the next one begins after a pause, which doubles each time",
+        ti.try_number,
+        ti.max_tries + 1,
+    )

@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
+import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,10 +20,14 @@ from airflow.providers.docker.operators.docker import DockerOperator
 from airflow.providers.standard.operators.bash import BashOperator
 from airflow.sdk import BaseHook, BaseOperator, Context
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+from docker.errors import APIError, NotFound
 from docker.types import Mount
+from requests.exceptions import ConnectionError
 
 # All that a component sees of Airflow's environment, which is full of Airflow's own secrets.
 PASSED_ON = re.compile(r"DATA_DIR|DBT_\w+|ELT_ENV|HOME|LANG|TMPDIR|TZ")
+# Key of a container's id among what Airflow keeps for a task of a run, over all its tries.
+CONTAINER = "container"
 
 
 def component_task(
@@ -96,7 +102,8 @@ class ProcessTask(BashOperator):
     """Runs the command as a process beside Airflow, in the component's own environment.
 
     The component is at $ELT_HOME/<component>, its environment in `.venv` there. It sees what the
-    user who runs Airflow sees, so that `reads_files` changes nothing.
+    user who runs Airflow sees, so that `reads_files` changes nothing. On Linux the command ends
+    with the process that waits for it, however that ends: it never runs on beside its own retry.
     """
 
     template_fields = ("command",)
@@ -125,7 +132,10 @@ class ProcessTask(BashOperator):
 
     def execute(self, context: Context) -> None:
         """Run the command; see `no_retry_when_hopeless` for what a failure becomes."""
-        self.bash_command = "exec " + shlex.join(part for part in self.command if part)
+        parts = [part for part in self.command if part]
+        if shutil.which("setpriv"):  # of util-linux
+            parts = ["setpriv", "--pdeathsig", "KILL", *parts]
+        self.bash_command = "exec " + shlex.join(parts)
         with no_retry_when_hopeless():
             super().execute(context)
 
@@ -135,6 +145,9 @@ class ContainerTask(DockerOperator):
 
     The first part of the command is the image's entry point. docker-proxy lets pass just what is
     asked for here: an option more, and its configuration has to say so too.
+
+    A container outlives a scheduler that is killed. So its id is kept where the next try finds it,
+    and that begins with removing what the last one left.
     """
 
     template_fields = ("command",)
@@ -157,19 +170,50 @@ class ContainerTask(DockerOperator):
             network_mode=os.environ["TASK_NETWORK"],
             mem_limit=os.environ["TASK_MEMORY"],
             mount_tmp_dir=False,
-            auto_remove="force",
+            auto_remove="never",  # but by this class
             do_xcom_push=False,
             **options,
         )
         self.connection = connection
 
+    @property
+    def container(self) -> dict | None:
+        """What the engine answered when it made the container, which the operator keeps here."""
+        return self._container
+
+    @container.setter
+    def container(self, container: dict | None) -> None:
+        self._container = container
+        if container is not None:
+            self._kept.set(CONTAINER, container["Id"])
+
     def execute(self, context: Context) -> None:
         """Run the container; see `no_retry_when_hopeless` for what a failure becomes."""
+        self._kept = context["task_state_store"]
+        if (left := self._kept.get(CONTAINER)) and self._remove(left):
+            self.log.warning("removed the container of a try that was cut off: %s", left)
         self.command = [part for part in self.command[1:] if part]
         self.environment = {"ELT_ENV": os.environ["ELT_ENV"]}
         self._private_environment = libpq_environment(self.connection)
-        with no_retry_when_hopeless():
-            super().execute(context)
+        try:
+            with no_retry_when_hopeless():
+                super().execute(context)
+        finally:
+            if self.container is not None:
+                self._remove(self.container["Id"])
+
+    def _remove(self, container: str) -> bool:
+        """Remove a container; whether it was there. A proxy that starts anew is waited for."""
+        for seconds in (1, 2, 4, 8, 15):
+            try:
+                self.cli.remove_container(container, force=True)
+                return True
+            except NotFound:
+                return False
+            except (APIError, ConnectionError) as error:
+                self.log.warning("cannot remove %s yet: %s", container, error)
+                time.sleep(seconds)
+        return False
 
     def on_kill(self) -> None:
         """Remove the container at once.

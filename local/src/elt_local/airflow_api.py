@@ -14,6 +14,11 @@ from elt_local.errors import StackError
 from elt_local.ports import session
 
 FINISHED = {"success", "failed", "skipped", "upstream_failed", "removed"}
+PATIENCE = 180  # seconds; an api-server that was killed is back in half a minute, mostly
+
+
+class UnavailableError(StackError):
+    """The api-server does not answer, or cannot just now: it may be starting."""
 
 
 class Airflow:
@@ -47,7 +52,7 @@ class Airflow:
         try:
             answer = self.session.request(method, self.address + path, timeout=30, **options)
         except requests.RequestException as error:
-            raise StackError(f"Airflow does not answer at {self.address}: {error}") from None
+            raise UnavailableError(f"Airflow does not answer at {self.address}: {error}") from None
         if answer.status_code == 401:
             raise PermissionError(f"Airflow refuses the login {self.login['username']!r}")
         if not answer.ok:
@@ -55,7 +60,8 @@ class Airflow:
                 detail = answer.json()["detail"]
             except (ValueError, KeyError, TypeError):
                 detail = answer.text[:300]
-            raise StackError(f"Airflow says {answer.status_code} to {method} {path}: {detail}")
+            kind = UnavailableError if answer.status_code >= 500 else StackError
+            raise kind(f"Airflow says {answer.status_code} to {method} {path}: {detail}")
         return answer.json()
 
     def answers(self) -> bool:
@@ -108,12 +114,20 @@ class Airflow:
         """Yield each task instance as it ends; return when the run has.
 
         Raises:
-            StackError: it did not end within `seconds`.
+            StackError: it did not end within `seconds`, or Airflow was away for PATIENCE.
         """
         deadline, told = time.monotonic() + seconds, set()
+        answered = time.monotonic()
         while True:
-            ended = self.run(dag_id, run_id)["state"] in ("success", "failed")
-            for task in self.tasks(dag_id, run_id):
+            try:
+                ended = self.run(dag_id, run_id)["state"] in ("success", "failed")
+                tasks = self.tasks(dag_id, run_id)
+                answered = time.monotonic()
+            except UnavailableError:  # the run goes on without it
+                if time.monotonic() > answered + PATIENCE:
+                    raise
+                ended, tasks = False, []
+            for task in tasks:
                 if task["state"] in FINISHED and task["task_id"] not in told:
                     told.add(task["task_id"])
                     yield task

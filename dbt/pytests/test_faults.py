@@ -1,0 +1,61 @@
+"""What a clock that goes back, or another dbt, must not do to what is built."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psycopg2
+from conftest import PROJECT, Warehouse
+from test_project import flows, row, staged
+
+WAITING = "select count(*) from pg_locks where locktype = 'advisory' and not granted"
+
+
+def test_a_clock_that_was_set_back_hides_no_row_from_the_marts(warehouse: Warehouse) -> None:
+    warehouse.load([row("28", 1), row("29", 2)], load_id=1)
+    assert warehouse.dbt("run").success
+    # As if the clock had been a day ahead till now.
+    for table, columns in (
+        ("staging.transactions", ("_staged_at", "_first_staged_at")),
+        ("marts.daily_account_flows", ("_staged_at",)),
+    ):
+        later = ", ".join(f"{column} = {column} + interval '1 day'" for column in columns)
+        warehouse.query("transformer", f"update {table} set {later}")
+    for load in (2, 3):
+        warehouse.load([row("29", load + 1)], load_id=load)
+        assert warehouse.dbt("run").success
+    incremental = staged(warehouse), flows(warehouse)
+    assert [count for *_, count in incremental[1]] == [1, 3]
+    assert warehouse.dbt("run", "--full-refresh").success
+    assert (staged(warehouse), flows(warehouse)) == incremental
+
+
+def test_a_model_that_is_being_built_is_waited_for(warehouse: Warehouse) -> None:
+    """Another invocation holds the lock of a model, and brings rows before it gives it back."""
+    warehouse.load([row("28", 1)], load_id=1)
+    assert warehouse.dbt("run").success
+    other = psycopg2.connect(
+        dbname=warehouse.name, user="transformer", password=os.environ["TRANSFORMER_PASSWORD"]
+    )
+    with other.cursor() as cursor:
+        relation = f'"{warehouse.name}"."staging"."transactions"'
+        cursor.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", [relation])
+    dbt = subprocess.Popen(
+        [Path(sys.executable).with_name("dbt"), "run"],
+        cwd=PROJECT,
+        env=os.environ | warehouse.environment,
+    )
+    while warehouse.query("transformer", WAITING) != [(1,)]:
+        assert dbt.poll() is None, "dbt did not wait"
+        time.sleep(0.1)
+    warehouse.load([row("28", 2)], load_id=2)
+    with other.cursor() as cursor:
+        # What the other one staged is later than when this one's transaction began.
+        cursor.execute("update staging.transactions set _staged_at = clock_timestamp()")
+        cursor.execute("update marts.daily_account_flows set _staged_at = clock_timestamp()")
+    other.commit()
+    other.close()
+    assert dbt.wait(timeout=60) == 0
+    assert [count for *_, count in flows(warehouse)] == [2]
