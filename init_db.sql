@@ -60,6 +60,16 @@ alter role reporter with login nosuperuser nocreatedb nocreaterole noreplication
 alter role loader set timezone = 'UTC';
 alter role transformer set timezone = 'UTC';
 alter role reporter set timezone = 'UTC';
+-- Who is gone must not keep locks, while what they asked for goes on: the server looks every other
+-- second whether they have hung up, and gives up after a minute of silence (the default: two hours).
+alter role loader set client_connection_check_interval = '2s';
+alter role loader set tcp_keepalives_idle = 30;
+alter role loader set tcp_keepalives_interval = 10;
+alter role loader set tcp_keepalives_count = 3;
+alter role transformer set client_connection_check_interval = '2s';
+alter role transformer set tcp_keepalives_idle = 30;
+alter role transformer set tcp_keepalives_interval = 10;
+alter role transformer set tcp_keepalives_count = 3;
 -- A second fence: the grants below already let reporter do nothing but read.
 alter role reporter set default_transaction_read_only = on;
 

@@ -5,6 +5,7 @@ import codecs
 import contextlib
 import logging
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from typing import NoReturn
 
 from data_ingestion.contract import CONTRACTS, files_of, normalise
 from data_ingestion.errors import CommandError, InputError, printable
+from data_ingestion.stopping import Terminated, stoppable, tell
 
 log = logging.getLogger(__name__)
 DEFAULT_DATA_DIR = "data"
@@ -27,6 +29,7 @@ exit codes:
   1  a bug of ours: please report it, with what --verbose prints
   2  bad input or usage: trying again gains nothing
   3  the warehouse cannot be used: not there after retries, or it refuses us
+  130, 143  stopped by Ctrl-C or SIGTERM: run it again for what is missing
 """
 LOAD_DESCRIPTION = """\
 Loads files into raw.TABLE, each in one transaction with its row in raw._loads. Values stay the
@@ -66,8 +69,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except CommandError as error:
         return _complain(error)
     except KeyboardInterrupt:
-        print("interrupted: nothing of the file under way was kept", file=sys.stderr)
-        return 130
+        return tell(signal.SIGINT)
+    except Terminated:
+        return tell(signal.SIGTERM)
     except Exception as error:
         if verbose:
             traceback.print_exc()
@@ -102,14 +106,12 @@ def _load(options: argparse.Namespace) -> int:
     paths = _paths(options)
     warehouse, progress = Warehouse(options.wait), Progress()
     worst = 0
-    try:
+    with stoppable(warehouse.hang_up), contextlib.closing(warehouse):
         for path in paths:
             try:
                 load_file(path, chosen, warehouse, progress)
             except InputError as error:
                 worst = max(worst, _complain(error))
-    finally:
-        warehouse.close()
     return worst
 
 
@@ -146,10 +148,8 @@ def _init(options: argparse.Namespace) -> int:
     from data_ingestion.warehouse import Warehouse
 
     warehouse = Warehouse(options.wait)
-    try:
+    with stoppable(warehouse.hang_up), contextlib.closing(warehouse):
         made = warehouse.run(create_tables)
-    finally:
-        warehouse.close()
     print("\n".join(f"raw.{table}: made" for table in made) or "all tables are there")
     return 0
 

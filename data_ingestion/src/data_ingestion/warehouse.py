@@ -4,8 +4,10 @@ Where it is and who we are comes from libpq's own environment (PGHOST, PGPORT, P
 PGPASSWORD, PGDATABASE, ...), and from nothing else.
 """
 
+import contextlib
 import logging
 import os
+import socket
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -32,6 +34,15 @@ PASSING_TEXTS = (
     "remaining connection slots",
     "too many connections",
 )
+# A peer that is gone without a word (its machine, the network) must not keep a load for hours,
+# which is the default: asked after 30 s of silence, given up after 60. A statement may take longer,
+# as the peer's kernel answers for it. init_db.sql says the same to the server's side.
+PEER_IS_GONE = {
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,  # for what was sent and not acknowledged; milliseconds
+}
 # What a person can do, by SQLSTATE; the server's own line stands before it.
 ADVICE = {
     "42501": "the role lacks a right: run init_db.sql as a superuser, or set PGUSER to the loader",
@@ -114,11 +125,24 @@ class Warehouse:
             self._connection.close()
         self._connection = None
 
+    def hang_up(self) -> None:
+        """Ends the connection under whoever is using it, in any thread: their statement fails.
+
+        To ask the server to cancel would take another connection, and hang if the network is dead.
+        """
+        if self._connection is None:
+            return
+        with (
+            contextlib.suppress(psycopg2.Error, OSError),  # it has ended already
+            socket.socket(fileno=os.dup(self._connection.fileno())) as line,
+        ):
+            line.shutdown(socket.SHUT_RDWR)
+
     def _connect(self) -> Connection:
         if self._connection is None or self._connection.closed:
             settings = {
                 "application_name": "data-ingestion",
-                "keepalives_idle": 30,
+                **PEER_IS_GONE,
                 "client_encoding": "UTF8",  # whatever PGCLIENTENCODING says: what COPY gets is that
             }
             if "PGCONNECT_TIMEOUT" not in os.environ:
