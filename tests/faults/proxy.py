@@ -62,8 +62,8 @@ class Link:
 class Moment:
     """When to strike: one of `sent` and `received` (bytes of one connection), `statement`.
 
-    At a statement (the first one that holds this text, and comes after one that holds `after`) the
-    server does not get it before it happens. Or, when `answered`, the client does not get the answer.
+    At a statement (the first one that holds this text, and comes after one that holds `after`) it
+    happens before the server gets it; when `answered`, before the client gets the answer.
     """
 
     sent: int | None = None
