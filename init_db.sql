@@ -60,18 +60,22 @@ alter role reporter with login nosuperuser nocreatedb nocreaterole noreplication
 alter role loader set timezone = 'UTC';
 alter role transformer set timezone = 'UTC';
 alter role reporter set timezone = 'UTC';
--- Who is gone must not keep locks, while what they asked for goes on: the server looks every other
--- second whether they have hung up, and gives up after a minute of silence (the default: two hours).
-alter role loader set client_connection_check_interval = '2s';
+-- A statement whose client was killed ends within seconds, and gives back its locks: by itself the
+-- server looks for the client only when it has something to send.
+alter role loader set client_connection_check_interval = '5s';
+alter role transformer set client_connection_check_interval = '5s';
+alter role reporter set client_connection_check_interval = '5s';
+-- A second fence: the grants below already let reporter do nothing but read.
+alter role reporter set default_transaction_read_only = on;
+
+-- A client that is gone without a word (its machine, the network) is given up after a minute, with
+-- its locks: by itself the server asks after two hours.
 alter role loader set tcp_keepalives_idle = 30;
 alter role loader set tcp_keepalives_interval = 10;
 alter role loader set tcp_keepalives_count = 3;
-alter role transformer set client_connection_check_interval = '2s';
 alter role transformer set tcp_keepalives_idle = 30;
 alter role transformer set tcp_keepalives_interval = 10;
 alter role transformer set tcp_keepalives_count = 3;
--- A second fence: the grants below already let reporter do nothing but read.
-alter role reporter set default_transaction_read_only = on;
 
 -- Schemas -----------------------------------------------------------------------------------
 

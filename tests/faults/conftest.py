@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from faults.harness import FULL, Found, Story, Warehouse
+from faults.scene import FULL, Found, Story, Warehouse
 
 COLUMNS = ["fault", "tries", "lost", "doubled", "what happened"]
 

@@ -5,7 +5,6 @@ import codecs
 import contextlib
 import logging
 import os
-import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -15,7 +14,7 @@ from typing import NoReturn
 
 from data_ingestion.contract import CONTRACTS, files_of, normalise
 from data_ingestion.errors import CommandError, InputError, printable
-from data_ingestion.stopping import Terminated, stoppable, tell
+from data_ingestion.stopping import end_at_signals
 
 log = logging.getLogger(__name__)
 DEFAULT_DATA_DIR = "data"
@@ -29,7 +28,7 @@ exit codes:
   1  a bug of ours: please report it, with what --verbose prints
   2  bad input or usage: trying again gains nothing
   3  the warehouse cannot be used: not there after retries, or it refuses us
-  130, 143  stopped by Ctrl-C or SIGTERM: run it again for what is missing
+  130, 143  stopped by Ctrl-C or SIGTERM: a file is loaded whole or not at all
 """
 LOAD_DESCRIPTION = """\
 Loads files into raw.TABLE, each in one transaction with its row in raw._loads. Values stay the
@@ -51,6 +50,7 @@ look at what came of it:
 
 def run() -> NoReturn:
     """The command `data-ingestion`: ends the process with `main`'s exit code."""
+    end_at_signals()
     code = main()
     with contextlib.suppress(OSError):  # nobody may be listening any more
         sys.stdout.flush()
@@ -68,10 +68,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return options.command(options)
     except CommandError as error:
         return _complain(error)
-    except KeyboardInterrupt:
-        return tell(signal.SIGINT)
-    except Terminated:
-        return tell(signal.SIGTERM)
     except Exception as error:
         if verbose:
             traceback.print_exc()
@@ -106,7 +102,7 @@ def _load(options: argparse.Namespace) -> int:
     paths = _paths(options)
     warehouse, progress = Warehouse(options.wait), Progress()
     worst = 0
-    with stoppable(warehouse.hang_up), contextlib.closing(warehouse):
+    with contextlib.closing(warehouse):
         for path in paths:
             try:
                 load_file(path, chosen, warehouse, progress)
@@ -148,7 +144,7 @@ def _init(options: argparse.Namespace) -> int:
     from data_ingestion.warehouse import Warehouse
 
     warehouse = Warehouse(options.wait)
-    with stoppable(warehouse.hang_up), contextlib.closing(warehouse):
+    with contextlib.closing(warehouse):
         made = warehouse.run(create_tables)
     print("\n".join(f"raw.{table}: made" for table in made) or "all tables are there")
     return 0

@@ -4,10 +4,8 @@ Where it is and who we are comes from libpq's own environment (PGHOST, PGPORT, P
 PGPASSWORD, PGDATABASE, ...), and from nothing else.
 """
 
-import contextlib
 import logging
 import os
-import socket
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -125,19 +123,6 @@ class Warehouse:
             self._connection.close()
         self._connection = None
 
-    def hang_up(self) -> None:
-        """Ends the connection under whoever is using it, in any thread: their statement fails.
-
-        To ask the server to cancel would take another connection, and hang if the network is dead.
-        """
-        if self._connection is None:
-            return
-        with (
-            contextlib.suppress(psycopg2.Error, OSError),  # it has ended already
-            socket.socket(fileno=os.dup(self._connection.fileno())) as line,
-        ):
-            line.shutdown(socket.SHUT_RDWR)
-
     def _connect(self) -> Connection:
         if self._connection is None or self._connection.closed:
             settings = {
@@ -181,8 +166,8 @@ def _first_line(error: Exception) -> str:
     text = (error.diag.message_primary or str(error)).strip()
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     # Of several addresses tried (::1, 127.0.0.1) the last one's line tells the most.
-    told = [line for line in lines if "failed" in line or "FATAL" in line] or lines
-    return printable(told[-1] if told else type(error).__name__).rstrip(".")
+    told = [line for line in lines if "failed" in line or "FATAL" in line][-1:] or lines
+    return printable(told[0] if told else type(error).__name__).rstrip(".")
 
 
 def _address() -> str:

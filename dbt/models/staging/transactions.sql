@@ -1,3 +1,19 @@
+{#
+    Later than all that is here, also when the clock was set back or another run has just ended:
+    what is built on top reads what is later than it saw. (now() is when the transaction began,
+    which may be before it got the lock of dbt_project.yml.)
+#}
+{% set staged_at -%}
+{% if is_incremental() -%}
+greatest(
+            statement_timestamp(),
+            (select max(_staged_at) + interval '1 microsecond' from {{ this }})
+        )
+{%- else -%}
+statement_timestamp()
+{%- endif %}
+{%- endset -%}
+
 {# Mostly the two dates are the same text, and one of them is parsed. #}
 {% set value_date -%}
 case when value_date_text = transaction_date_text then transaction_date else other_date end
@@ -81,12 +97,12 @@ renamed as (
                 from {{ this }} as known
                 where known.transaction_id = parsed._row_hash
             ),
-            now()
+            {{ staged_at }}
         ) as _first_staged_at,
         {% else %}
-        now() as _first_staged_at,
+        {{ staged_at }} as _first_staged_at,
         {% endif %}
-        now() as _staged_at
+        {{ staged_at }} as _staged_at
 
     from parsed
 

@@ -142,7 +142,7 @@ class Warehouse:
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
 
-    def wait_until_alone(self, seconds: float = 10, database: str = "warehouse") -> None:
+    def wait_until_alone(self, seconds: float = 20, database: str = "warehouse") -> None:
         """Fail unless every session and lock of loaders is gone within `seconds`."""
         locks = "select pid from pg_locks where locktype = 'advisory'"
         deadline = time.monotonic() + seconds
@@ -215,10 +215,10 @@ class Story:
     _count: int = 0
     _next: int = 0
 
-    def sheet(self) -> Sheet:
-        """The next file."""
+    def sheet(self, fresh: bool | None = None) -> Sheet:
+        """The next file; `fresh` decides whether it is the table's first one."""
         kind = self.chance.choice(["first", "more", "overlapping"])
-        if kind == "first" or len(self.told) > 4:
+        if fresh if fresh is not None else kind == "first" or len(self.told) > 4:
             self.warehouse.forget()
             self.told = []
         overlap = self.rows // 2 if kind == "overlapping" and self.told else 0
