@@ -60,10 +60,13 @@ def pytest_terminal_summary(terminalreporter):
 
 def pytest_sessionfinish(session):
     """Keep the figures, where somebody wants them and all that they stand for was tried."""
-    folder = os.environ.get("RELIABILITY_RESULTS")
-    if folder and TALLY.rows() and session.exitstatus == 0:
-        table = {"columns": COLUMNS, "rows": TALLY.rows()}
-        Path(folder, "loader_faults.json").write_text(json.dumps(table, indent=1) + "\n")
+    folder, rows = os.environ.get("RELIABILITY_RESULTS"), TALLY.rows()
+    if folder and rows and session.exitstatus == 0:
+        path = Path(folder, "loader_faults.json")
+        faults = {row[0] for row in rows}
+        others = json.loads(path.read_text())["rows"] if path.exists() else []
+        rows = [row for row in others if row[0] not in faults] + rows
+        path.write_text(json.dumps({"columns": COLUMNS, "rows": rows}, indent=1) + "\n")
 
 
 @pytest.fixture
