@@ -10,6 +10,7 @@ import csv
 import os
 import random
 import secrets
+import signal
 import subprocess
 import time
 from collections import Counter
@@ -35,6 +36,11 @@ COLUMNS = (
     " balance_amt"
 )
 SESSIONS = "select pid from pg_stat_activity where application_name = 'data-ingestion'"
+
+
+def hear_signals() -> None:
+    """In a child: Ctrl-C counts, though shells have what runs in the background ignore it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def tries(full: int, few: int) -> int:
@@ -101,7 +107,7 @@ class Warehouse:
     def stop(self) -> None:
         """Stop it in good order, or what is left of it."""
         if self.process.poll() is None:
-            self.process.send_signal(2)
+            self.process.send_signal(signal.SIGINT)  # Postgres' "fast" shutdown
             try:
                 self.process.wait(30)
             except subprocess.TimeoutExpired:
@@ -139,7 +145,7 @@ class Warehouse:
         """Start `data-ingestion load`; see `environment` for the keywords."""
         return subprocess.Popen(
             [LOADER, "load", *map(str, arguments)], env=self.environment(**environment),
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=hear_signals,
         )  # fmt: skip
 
     def wait_until_alone(self, seconds: float = 20, database: str = "warehouse") -> None:

@@ -21,7 +21,8 @@ def end_at_signals() -> None:
     woken, waking = os.pipe()
     os.set_blocking(waking, False)  # as Python asks for
     for number in STOPPED:
-        signal.signal(number, lambda *_: None)  # without a handler it would not wake anybody
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as for a shell's background jobs
+            signal.signal(number, lambda *_: None)  # without a handler it would not wake anybody
     signal.set_wakeup_fd(waking)
     threading.Thread(target=_end, args=(woken,), daemon=True).start()
 
@@ -31,8 +32,9 @@ def _end(woken: int) -> None:
     while number not in STOPPED:
         number = os.read(woken, 1)[0]
     try:
+        begin = "\n" if sys.stderr.isatty() else ""  # below the bar, and the terminal's ^C
         what = STOPPED[signal.Signals(number)]
-        print(f"{what}: a file is loaded whole or not at all; run it again", file=sys.stderr)
+        print(f"{begin}{what}: a file is loaded whole or not at all; run it again", file=sys.stderr)
         sys.stderr.flush()
     finally:
         os._exit(128 + number)
