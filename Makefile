@@ -159,7 +159,7 @@ lint: install-. ## Check style, types of mistakes, and the SQL
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/yamllint --strict .
-	.venv/bin/shellcheck .ci/run scripts/get_chromium.sh tests/docker/engine tests/docker/images/postgres-entrypoint
+	.venv/bin/shellcheck .ci/run scripts/get_chromium.sh scripts/get_faketime.sh tests/docker/engine tests/docker/images/postgres-entrypoint
 	cd dbt && ../.venv/bin/sqlfluff lint models tests
 	@for project in $(PROJECTS); do $(UV) lock --check --quiet --project $$project || exit; done
 
@@ -170,19 +170,38 @@ format: install-. ## Bring the code into the project's style
 
 # Two lanes for two cores: the end-to-end run mostly waits. Each brings its own Postgres.
 test: install install-. ## Run all tests
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-components test-end-to-end
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target \
+	    test-components test-end-to-end test-faults-bounded
 
-.PHONY: test-components test-end-to-end
+.PHONY: test-components test-end-to-end test-faults-bounded
 test-components: install
 	$(ELT) with-postgres -- $(MAKE) --no-print-directory \
 	    test-local test-data-ingestion test-dbt test-airflow test-superset
 
 test-end-to-end: install install-. browser
-	.venv/bin/pytest tests --ignore tests/docker
+	.venv/bin/pytest tests --ignore tests/docker --ignore tests/faults
 
-.PHONY: browser screenshots
+test-faults-bounded: install-. install-data_ingestion install-dbt faketime
+	.venv/bin/pytest tests/faults
+
+# What takes an engine is left out where there is none: its rows are then missing in the table.
+FAULTS_OF_CONTAINERS = $(if $(shell docker info 2>/dev/null),$(wildcard tests/docker/*faults*.py))
+
+.PHONY: test-faults
+test-faults: export FAULTS := full
+test-faults: export RELIABILITY_RESULTS := $(abspath .state/reliability)
+test-faults: install install-. faketime browser ## Hurt it in every way, in full, and write docs/reliability.md's tables
+	@rm -rf $(RELIABILITY_RESULTS) && mkdir -p $(RELIABILITY_RESULTS)
+	.venv/bin/pytest tests/faults $(wildcard tests/test_faults_*.py) $(FAULTS_OF_CONTAINERS)
+	$(ELT) with-postgres -- $(MAKE) --no-print-directory test-data-ingestion test-dbt
+	@$(PYTHON) scripts/reliability.py $(RELIABILITY_RESULTS)
+
+.PHONY: browser faketime screenshots
 browser:
 	@scripts/get_chromium.sh
+
+faketime:
+	@scripts/get_faketime.sh
 
 screenshots: install install-. browser ## Take the pictures of the README anew, of a stack of their own
 	.venv/bin/pytest tests/test_browser.py --pictures docs/pictures

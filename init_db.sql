@@ -68,6 +68,15 @@ alter role reporter set client_connection_check_interval = '5s';
 -- A second fence: the grants below already let reporter do nothing but read.
 alter role reporter set default_transaction_read_only = on;
 
+-- A client that is gone without a word (its machine, the network) is given up after a minute, with
+-- its locks: by itself the server asks after two hours.
+alter role loader set tcp_keepalives_idle = 30;
+alter role loader set tcp_keepalives_interval = 10;
+alter role loader set tcp_keepalives_count = 3;
+alter role transformer set tcp_keepalives_idle = 30;
+alter role transformer set tcp_keepalives_interval = 10;
+alter role transformer set tcp_keepalives_count = 3;
+
 -- Schemas -----------------------------------------------------------------------------------
 
 create schema if not exists raw;

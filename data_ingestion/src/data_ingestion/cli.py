@@ -15,6 +15,7 @@ from typing import NoReturn
 from data_ingestion.contract import normalise
 from data_ingestion.errors import CommandError, InputError, printable
 from data_ingestion.files import choose
+from data_ingestion.stopping import end_at_signals
 
 MAX_TABLE_NAME = 48  # leaves room for the names of its indexes
 DESCRIPTION = "Loads CSV files, untouched and without duplicates, into the schema raw of Postgres."
@@ -26,6 +27,7 @@ exit codes:
   1  a bug of ours: please report it, with what --verbose prints
   2  bad input or usage: trying again gains nothing
   3  the warehouse cannot be used: not there after retries, or it refuses us
+  130, 143  stopped by Ctrl-C or SIGTERM: a file is loaded whole or not at all
 """
 LOAD_DESCRIPTION = """\
 Loads files into raw.TABLE, each in one transaction with its row in raw._loads. Values stay the
@@ -47,6 +49,7 @@ look at what came of it:
 
 def run() -> NoReturn:
     """The command `data-ingestion`: ends the process with `main`'s exit code."""
+    end_at_signals()
     code = main()
     with contextlib.suppress(OSError):  # nobody may be listening any more
         sys.stdout.flush()
@@ -64,9 +67,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return options.command(options)
     except CommandError as error:
         return _complain(error)
-    except KeyboardInterrupt:
-        print("interrupted: nothing of the file under way was kept", file=sys.stderr)
-        return 130
     except Exception as error:
         if verbose:
             traceback.print_exc()
@@ -101,14 +101,12 @@ def _load(options: argparse.Namespace) -> int:
     files = choose(options)
     warehouse, progress = Warehouse(options.wait), Progress()
     worst = 0
-    try:
+    with contextlib.closing(warehouse):
         for path, inside in files:
             try:
                 load_file(path, replace(chosen, inside=inside), warehouse, progress)
             except InputError as error:
                 worst = max(worst, _complain(error))
-    finally:
-        warehouse.close()
     return worst
 
 
@@ -118,10 +116,8 @@ def _init(options: argparse.Namespace) -> int:
     from data_ingestion.warehouse import Warehouse
 
     warehouse = Warehouse(options.wait)
-    try:
+    with contextlib.closing(warehouse):
         made = warehouse.run(create_tables)
-    finally:
-        warehouse.close()
     print("\n".join(f"raw.{table}: made" for table in made) or "all tables are there")
     return 0
 

@@ -57,8 +57,9 @@ def _write_failure(connection: Connection, load: Load) -> int:
     with connection.cursor() as cursor:
         tables.create_audit_tables(cursor)
         tables.lock(cursor, load.table)
-        load.load_id = tables.next_load_id(cursor, load.table)
-        tables.write_audit(cursor, load)
+        if not tables.is_written(cursor, load):
+            load.load_id = tables.next_load_id(cursor, load.table)
+            tables.write_audit(cursor, load)
     return load.load_id
 
 
@@ -120,6 +121,11 @@ class _FileLoad:
             tables.create_audit_tables(cursor)
             connection.commit()
             self._lock(cursor)
+            if self.load.load_id and tables.is_written(cursor, self.load):
+                log.info(
+                    "%s: the load had ended when the connection was lost", printable(self._name)
+                )
+                return self.load
             cursor.execute("select clock_timestamp()")
             self.load = load = self._new_load(cursor.fetchone()[0])
             with Source(self._path, self._options.dialect, self._options.inside) as source:

@@ -271,6 +271,16 @@ def copy(cursor: Cursor, statement: str, rows: IO[bytes]) -> int:
     return cursor.rowcount
 
 
+def is_written(cursor: Cursor, load: Load) -> bool:
+    """Whether this very attempt is in raw._loads: who lost the connection in a commit must ask."""
+    cursor.execute(
+        "select exists (select from raw._loads where (table_name, load_id, source_file, started_at,"
+        " status) = (%(table)s, %(load_id)s, %(source_file)s, %(started_at)s, %(status)s))",
+        vars(load),
+    )
+    return cursor.fetchone()[0]
+
+
 def write_audit(cursor: Cursor, load: Load) -> None:
     """The load's row in raw._loads, and its rejects."""
     cursor.execute(

@@ -32,6 +32,15 @@ PASSING_TEXTS = (
     "remaining connection slots",
     "too many connections",
 )
+# A peer that is gone without a word (its machine, the network) must not keep a load for hours,
+# which is the default: asked after 30 s of silence, given up after 60. A statement may take longer,
+# as the peer's kernel answers for it. init_db.sql says the same to the server's side.
+PEER_IS_GONE = {
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,  # for what was sent and not acknowledged; milliseconds
+}
 # What a person can do, by SQLSTATE; the server's own line stands before it.
 ADVICE = {
     "42501": "the role lacks a right: run init_db.sql as a superuser, or set PGUSER to the loader",
@@ -118,7 +127,7 @@ class Warehouse:
         if self._connection is None or self._connection.closed:
             settings = {
                 "application_name": "data-ingestion",
-                "keepalives_idle": 30,
+                **PEER_IS_GONE,
                 "client_encoding": "UTF8",  # whatever PGCLIENTENCODING says: what COPY gets is that
             }
             if "PGCONNECT_TIMEOUT" not in os.environ:
@@ -157,8 +166,8 @@ def _first_line(error: Exception) -> str:
     text = (error.diag.message_primary or str(error)).strip()
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     # Of several addresses tried (::1, 127.0.0.1) the last one's line tells the most.
-    told = [line for line in lines if "failed" in line or "FATAL" in line] or lines
-    return printable(told[-1] if told else type(error).__name__).rstrip(".")
+    told = [line for line in lines if "failed" in line or "FATAL" in line][-1:] or lines
+    return printable(told[0] if told else type(error).__name__).rstrip(".")
 
 
 def _address() -> str:

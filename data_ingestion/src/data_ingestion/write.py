@@ -8,7 +8,7 @@ the one before that is on its way to the server. So a few blocks are in memory a
 import contextlib
 import io
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import TypeVar
 
 import numpy as np
@@ -128,8 +128,10 @@ class _Writer:
                 self._finish()
                 self._drop_unseen()
         finally:
-            if self._sending is not None:  # broken off; nobody may close the connection under it
-                with contextlib.suppress(psycopg2.Error):  # it may be gone, or have ended by itself
+            # Broken off; nobody may close the connection under it. To cancel takes a connection of
+            # its own: not for what is about to end, or is lost.
+            if self._sending is not None and wait([self._sending], timeout=1).not_done:
+                with contextlib.suppress(psycopg2.Error):
                     self._cursor.connection.cancel()
             self._thread.shutdown()
 

@@ -142,12 +142,13 @@ class Server:
                 f"could not create a Postgres cluster in {self.data}: {initdb.stderr.strip()}"
             )
 
-    def start(self, log: Path) -> subprocess.Popen:
+    def start(self, log: Path, environment: Mapping[str, str] | None = None) -> subprocess.Popen:
         """Start the server as a child of this process (the supervisor does it for a stack)."""
         with log.open("ab") as output:
             return subprocess.Popen(
-                self.command(), stdout=output, stderr=output, cwd=self.home, **_as_server_user()
-            )
+                self.command(), stdout=output, stderr=output, cwd=self.home, env=environment,
+                **_as_server_user(),
+            )  # fmt: skip
 
     def connect(self, database: str = WAREHOUSE):
         """Connect as the superuser."""
