@@ -111,7 +111,7 @@ def chance() -> random.Random:
 @pytest.fixture(scope="session")
 def books(stack) -> Books:
     """What the stack holds already; it is started here when no test before has done so."""
-    up = stack.make("demo-up")
+    up = stack.make("demo-up", timeout=900)
     assert up.returncode == 0, up.stdout
     return Books.of(stack)
 

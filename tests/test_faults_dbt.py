@@ -40,7 +40,7 @@ def load_and_run_dbt(stack: Stack, books: Books, seed: int, runs: int) -> list[s
 
 @pytest.mark.parametrize("fault", [KILLED, TWICE])
 def test_dbt_builds_what_a_rebuild_builds(stack, books, figures, chance, fault):
-    for _ in range(40 if FULL else 1):
+    for _ in range(20 if FULL else 1):
         began = time.monotonic()
         seed = chance.randrange(10**6)
         running = load_and_run_dbt(stack, books, seed, runs=1 if fault == KILLED else 2)
