@@ -14,7 +14,6 @@ from typing import NoReturn
 
 from data_ingestion.contract import CONTRACTS, files_of, normalise
 from data_ingestion.errors import CommandError, InputError, printable
-from data_ingestion.stopping import end_at_signals
 
 log = logging.getLogger(__name__)
 DEFAULT_DATA_DIR = "data"
@@ -50,6 +49,8 @@ look at what came of it:
 
 def run() -> NoReturn:
     """The command `data-ingestion`: ends the process with `main`'s exit code."""
+    from data_ingestion.stopping import end_at_signals
+
     end_at_signals()
     code = main()
     with contextlib.suppress(OSError):  # nobody may be listening any more
@@ -102,12 +103,14 @@ def _load(options: argparse.Namespace) -> int:
     paths = _paths(options)
     warehouse, progress = Warehouse(options.wait), Progress()
     worst = 0
-    with contextlib.closing(warehouse):
+    try:
         for path in paths:
             try:
                 load_file(path, chosen, warehouse, progress)
             except InputError as error:
                 worst = max(worst, _complain(error))
+    finally:
+        warehouse.close()
     return worst
 
 
@@ -144,8 +147,10 @@ def _init(options: argparse.Namespace) -> int:
     from data_ingestion.warehouse import Warehouse
 
     warehouse = Warehouse(options.wait)
-    with contextlib.closing(warehouse):
+    try:
         made = warehouse.run(create_tables)
+    finally:
+        warehouse.close()
     print("\n".join(f"raw.{table}: made" for table in made) or "all tables are there")
     return 0
 
