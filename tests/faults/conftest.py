@@ -11,8 +11,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-
-from faults.scene import FULL, Found, Story, Warehouse
+from scene import FULL, Found, Story, Warehouse
 
 COLUMNS = ["fault", "tries", "lost", "doubled", "what happened"]
 

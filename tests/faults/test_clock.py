@@ -7,8 +7,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from scene import Sheet, Warehouse, compare
 
-from faults.scene import Sheet, Warehouse, compare
 from support import PROJECT
 
 DBT = PROJECT / "dbt" / ".venv" / "bin" / "dbt"

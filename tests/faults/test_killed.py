@@ -5,9 +5,8 @@ import signal
 import time
 
 import pytest
-
-from faults.proxy import Moment, Proxy
-from faults.scene import SESSIONS, Sheet, compare, tries
+from proxy import Moment, Proxy
+from scene import SESSIONS, Sheet, compare, tries
 
 # Of a kill's moments half are points in time, from the loader's first breath to its last; the
 # others are points in the talk of loader and server, so that the short phases are met, too.
