@@ -7,7 +7,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from scene import Sheet, Warehouse, compare
+from scene import Warehouse
+from story import Sheet, compare
 
 from support import PROJECT
 

@@ -9,7 +9,8 @@ from subprocess import Popen
 
 import pytest
 from proxy import Link, Moment, Proxy
-from scene import Sheet, Warehouse, compare, tries
+from scene import Warehouse, tries
+from story import Sheet, compare
 
 CUTS = {"reset (RST)": Link.reset, "closed (FIN)": Link.finish}
 COMMIT = {"statement": b"COMMIT", "after": b"insert into raw._loads"}  # the load's, no earlier one

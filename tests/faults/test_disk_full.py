@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from scene import Story, Warehouse, tries
+from scene import Warehouse, tries
+from story import Story
 
 from elt_local.postgres import server_user
 
