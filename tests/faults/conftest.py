@@ -11,8 +11,8 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-
-from faults.scene import FULL, Found, Story, Warehouse
+from scene import FULL, Warehouse
+from story import Found, Story
 
 COLUMNS = ["fault", "tries", "lost", "doubled", "what happened"]
 

@@ -1,22 +1,14 @@
-"""A warehouse to be hurt, loaders to be killed, and what must be true afterwards.
-
-Truth is computed from the files with Python's csv and sets, with nothing of the project.
-"""
+"""A warehouse to be hurt, and loaders to be killed."""
 
 from __future__ import annotations
 
 import contextlib
-import csv
 import os
-import random
 import secrets
 import signal
 import subprocess
 import time
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -27,14 +19,6 @@ from support import PROJECT, free_port
 
 FULL = os.environ.get("FAULTS") == "full"
 LOADER = PROJECT / "data_ingestion" / ".venv" / "bin" / "data-ingestion"
-HEADER = (
-    "Account No,DATE,TRANSACTION DETAILS,CHQ.NO.,VALUE DATE,"
-    " WITHDRAWAL AMT , DEPOSIT AMT ,BALANCE AMT,.\r\n"
-)
-COLUMNS = (
-    "account_no, date, transaction_details, chq_no, value_date, withdrawal_amt, deposit_amt,"
-    " balance_amt"
-)
 SESSIONS = "select pid from pg_stat_activity where application_name = 'data-ingestion'"
 
 
@@ -46,30 +30,6 @@ def hear_signals() -> None:
 def tries(full: int, few: int) -> int:
     """How many tries a test makes: `FAULTS=full` asks for all of them."""
     return full if FULL else few
-
-
-@dataclass
-class Sheet:
-    """A file of transactions; `rows` is what a CSV reader finds in it, without the last column."""
-
-    path: Path
-
-    @classmethod
-    def write(cls, path: Path, numbers: Sequence[int]) -> Sheet:
-        """One row a number; the same number, the same row."""
-        dates = ("29-Jun-17", '"Jun 29, 17"', "2017-06-29")
-        lines = [
-            f"""40900061107{n % 10}',{dates[n % 3]},"TRF, ""{n}"" é to somebody",,"Jul 1, 17",,"""
-            f""""{n % 900},000.00 ","{n}.00 ",.\r\n"""
-            for n in numbers
-        ]
-        path.write_text(HEADER + "".join(lines), "utf-8")
-        return cls(path)
-
-    @cached_property
-    def rows(self) -> list[tuple[str, ...]]:
-        with self.path.open(newline="", encoding="utf-8") as file:
-            return [tuple(row[:8]) for row in csv.reader(file)][1:]
 
 
 class Warehouse:
@@ -155,99 +115,3 @@ class Warehouse:
         while left := self.query(f"{SESSIONS} union {locks}", database):
             assert time.monotonic() < deadline, f"sessions or locks are left: {left}"
             time.sleep(0.05)
-
-
-@dataclass
-class Found:
-    """What a warehouse holds beside what it should: counts of rows."""
-
-    loaded: set[str]  # names of files
-    lost: int
-    doubled: int
-
-
-def compare(warehouse: Warehouse, sheets: Sequence[Sheet], database: str = "warehouse") -> Found:
-    """What is in the warehouse, checked against those of the files that raw._loads says are there.
-
-    Raises:
-        AssertionError: a load is half there, or its numbers are not those of its file.
-    """
-    rows_of = {sheet.path.name: sheet.rows for sheet in sheets}
-    there = "select to_regclass('raw._loads'), to_regclass('raw.transactions')"
-    has_loads, has_rows = warehouse.query(there, database)[0]
-    loads, rejects, rows, indexes, by_load = [], [], [], [], Counter()
-    if has_loads:
-        columns = "load_id, source_file, status, rows_read, rows_loaded, rows_duplicate"
-        loads = warehouse.query(f"select {columns} from raw._loads order by 1", database)
-        rejects = warehouse.query("table raw._rejects", database)
-    if has_rows:
-        rows = warehouse.query(f"select {COLUMNS} from raw.transactions", database)
-        sizes = "select _load_id, count(*) from raw.transactions group by 1"
-        by_load = Counter(dict(warehouse.query(sizes, database)))
-        indexes = warehouse.query(
-            "select indisvalid from pg_index where indisunique"
-            " and indrelid = 'raw.transactions'::regclass", database,
-        )  # fmt: skip
-        assert not loads or indexes == [(True,)]
-    names = [load[1] for load in loads]
-    assert [load[0] for load in loads] == list(range(1, len(loads) + 1))
-    assert len(set(names)) == len(names) and set(names) <= set(rows_of), names
-    assert not rejects
-    expected: set[tuple] = set()
-    for load_id, name, status, read, loaded, duplicates in loads:
-        new = set(rows_of[name]) - expected
-        assert (status, read, loaded) == ("loaded", len(rows_of[name]), len(new)), name
-        assert read == loaded + duplicates and by_load.pop(load_id, 0) == loaded, name
-        expected |= new
-    assert not by_load, f"rows of loads that did not end: {by_load}"
-    got = set(rows)
-    assert got <= expected, "rows that are in no file"
-    return Found(set(names), len(expected - got), len(rows) - len(got))
-
-
-@dataclass
-class Story:
-    """A table that grows by one file a try, so that what it must hold is known at any time.
-
-    A third of the files come into a fresh table, the others into one with rows; half of those
-    overlap with what is there.
-    """
-
-    warehouse: Warehouse
-    folder: Path
-    chance: random.Random
-    rows: int = 12_000
-    told: list[Sheet] = field(default_factory=list)
-    _count: int = 0
-    _next: int = 0
-
-    def sheet(self, fresh: bool | None = None) -> Sheet:
-        """The next file; `fresh` decides whether it is the table's first one."""
-        kind = self.chance.choice(["first", "more", "overlapping"])
-        if fresh if fresh is not None else kind == "first" or len(self.told) > 4:
-            self.warehouse.forget()
-            self.told = []
-        overlap = self.rows // 2 if kind == "overlapping" and self.told else 0
-        begin = self._next - overlap
-        numbers = [*range(begin, begin + self.rows), begin, begin + 1]
-        self._next = begin + self.rows
-        self._count += 1
-        return Sheet.write(self.folder / f"transactions-{self._count}.csv", numbers)
-
-    def verify(self, sheet: Sheet) -> Found:
-        """After a fault in its load: all that was told before, and this one whole or not at all."""
-        self.warehouse.wait_until_alone()
-        found = compare(self.warehouse, [*self.told, sheet])
-        before = {known.path.name for known in self.told}
-        assert found.loaded in (before, before | {sheet.path.name})
-        return found
-
-    def tell(self, sheet: Sheet) -> Found:
-        """The next run of the same load: succeeds, and brings exactly what was missing."""
-        process = self.warehouse.load(sheet.path)
-        ended = process.communicate(timeout=120)
-        assert (process.returncode, ended[1]) == (0, ""), ended
-        self.told.append(sheet)
-        found = self.verify(sheet)
-        assert found.loaded == {known.path.name for known in self.told}
-        return found

@@ -7,8 +7,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from scene import Warehouse
+from story import Sheet, compare
 
-from faults.scene import Sheet, Warehouse, compare
 from support import PROJECT
 
 DBT = PROJECT / "dbt" / ".venv" / "bin" / "dbt"

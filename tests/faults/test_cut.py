@@ -8,9 +8,9 @@ from pathlib import Path
 from subprocess import Popen
 
 import pytest
-
-from faults.proxy import Link, Moment, Proxy
-from faults.scene import Sheet, Warehouse, compare, tries
+from proxy import Link, Moment, Proxy
+from scene import Warehouse, tries
+from story import Sheet, compare
 
 CUTS = {"reset (RST)": Link.reset, "closed (FIN)": Link.finish}
 COMMIT = {"statement": b"COMMIT", "after": b"insert into raw._loads"}  # the load's, no earlier one

@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from scene import Warehouse, tries
+from story import Story
 
 from elt_local.postgres import server_user
-from faults.scene import Story, Warehouse, tries
 
 MB = 1 << 20
 SEGMENT = 16 * MB  # of the write-ahead log

@@ -7,9 +7,9 @@ import threading
 import time
 
 import pytest
+from proxy import Link, Moment, Proxy
+from scene import SESSIONS, tries
 
-from faults.proxy import Link, Moment, Proxy
-from faults.scene import SESSIONS, tries
 from support import free_port
 
 SIGNALS = {signal.SIGINT: (130, "interrupted: "), signal.SIGTERM: (143, "terminated: ")}

@@ -15,7 +15,6 @@ from typing import NoReturn
 from data_ingestion.contract import normalise
 from data_ingestion.errors import CommandError, InputError, printable
 from data_ingestion.files import choose
-from data_ingestion.stopping import end_at_signals
 
 MAX_TABLE_NAME = 48  # leaves room for the names of its indexes
 DESCRIPTION = "Loads CSV files, untouched and without duplicates, into the schema raw of Postgres."
@@ -49,6 +48,8 @@ look at what came of it:
 
 def run() -> NoReturn:
     """The command `data-ingestion`: ends the process with `main`'s exit code."""
+    from data_ingestion.stopping import end_at_signals
+
     end_at_signals()
     code = main()
     with contextlib.suppress(OSError):  # nobody may be listening any more
@@ -101,12 +102,14 @@ def _load(options: argparse.Namespace) -> int:
     files = choose(options)
     warehouse, progress = Warehouse(options.wait), Progress()
     worst = 0
-    with contextlib.closing(warehouse):
+    try:
         for path, inside in files:
             try:
                 load_file(path, replace(chosen, inside=inside), warehouse, progress)
             except InputError as error:
                 worst = max(worst, _complain(error))
+    finally:
+        warehouse.close()
     return worst
 
 
@@ -116,8 +119,10 @@ def _init(options: argparse.Namespace) -> int:
     from data_ingestion.warehouse import Warehouse
 
     warehouse = Warehouse(options.wait)
-    with contextlib.closing(warehouse):
+    try:
         made = warehouse.run(create_tables)
+    finally:
+        warehouse.close()
     print("\n".join(f"raw.{table}: made" for table in made) or "all tables are there")
     return 0
 
