@@ -84,7 +84,7 @@ def test_who_may_read_may_read_and_no_more(stack):
     (accounts,) = stack.query("select count(*) from marts.account_withdrawals", role="reporter")
     assert accounts > (0,)
     for role, statement in {
-        "reporter": "delete from marts.account_withdrawals",
+        "reporter": "delete from staging.transactions",
         "transformer": "delete from raw.transactions",
         "loader": "select from staging.transactions",
     }.items():
