@@ -1,8 +1,5 @@
-"""The whole stack in Docker, as a person uses it.
-
-The tests run in their order on one stack, which goes on to test_stack_faults.py and is removed by
-test_stack_removal.py.
-"""
+"""The whole stack in Docker, as a person uses it. The tests run in their order on one stack, which
+test_stack_faults.py goes on with and test_stack_removal.py removes."""
 
 from __future__ import annotations
 
@@ -184,10 +181,8 @@ def mark_failed(docker_stack) -> None:
         with urllib.request.urlopen(request, timeout=30) as answer:
             return json.load(answer)
 
-    login = {
-        "username": "airflow",
-        "password": docker_stack.environment["AIRFLOW_ADMIN_PASSWORD"],
-    }
+    password = docker_stack.environment["AIRFLOW_ADMIN_PASSWORD"]
+    login = {"username": "airflow", "password": password}
     headers["Authorization"] = f"Bearer {call('POST', '/auth/token', login)['access_token']}"
     runs = "/api/v2/dags/transactions_elt/dagRuns"
     run = call("GET", f"{runs}?order_by=-run_after&limit=1")["dag_runs"][0]["dag_run_id"]
