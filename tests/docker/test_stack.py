@@ -1,8 +1,5 @@
-"""The whole stack in Docker, as a person uses it.
-
-The tests run in their order on one stack, which goes on to test_stack_faults.py and is removed by
-test_stack_removal.py.
-"""
+"""The whole stack in Docker, as a person uses it. The tests run in their order on one stack, which
+test_stack_faults.py goes on with and test_stack_removal.py removes."""
 
 from __future__ import annotations
 
