@@ -1,5 +1,7 @@
 """Loads side by side, killed, and cut off: nothing doubled, nothing half-written."""
 
+import socket
+import threading
 import time
 
 import psycopg2
@@ -96,3 +98,42 @@ def test_a_file_that_grows_while_it_is_read_is_refused(warehouse, write, run, mo
     outcome = run("load", path)
     assert outcome.code == 2 and "changed while it was read" in outcome.err[0]
     assert warehouse.query("select to_regclass('raw.transactions')") == [(None,)]
+
+
+# What a server answers a new connection with while it comes or goes; libpq hands on no SQLSTATE.
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "the database system is starting up",
+        "the database system is shutting down",
+        "the database system is in recovery mode",
+        "terminating connection due to unexpected postmaster exit",
+        "terminating connection because of crash of another server process",
+        "sorry, too many clients already",
+    ],
+)
+def test_a_server_that_comes_or_goes_is_waited_for(run, write, monkeypatch, answer):
+    fields = f"SFATAL\0VFATAL\0C57P01\0M{answer}\0\0".encode()
+
+    def refuse_twice(listener: socket.socket) -> None:
+        for _ in range(2):
+            client = listener.accept()[0]
+            with client:
+                client.recv(1024)
+                client.sendall(b"E" + (len(fields) + 4).to_bytes(4) + fields)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = threading.Thread(target=refuse_twice, args=(listener,))
+        server.start()
+        for name, value in {
+            "PGHOST": "127.0.0.1",
+            "PGPORT": str(listener.getsockname()[1]),
+            "PGSSLMODE": "disable",
+            "PGGSSENCMODE": "disable",
+        }.items():
+            monkeypatch.setenv(name, value)
+        outcome = run("load", write(line(1)), "--wait", "0.1")
+        server.join()
+    assert outcome.code == 3 and "is away" in outcome.err[0] and answer in outcome.err[0]
+    assert len(outcome.out) == 1 and answer in outcome.out[0]
+    assert outcome.out[0].endswith("trying again in 0.1 s")

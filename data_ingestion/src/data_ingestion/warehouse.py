@@ -26,6 +26,7 @@ PASSING = ("57P01", "57P02", "57P03", "53300", "40001", "40P01")
 PASSING_TEXTS = (
     "starting up",
     "shutting down",
+    "terminating connection",
     "in recovery mode",
     "not yet accepting connections",
     "too many clients",
