@@ -1,19 +1,19 @@
 """Turns a stream of CSV bytes into blocks of sound records, and rejects for all the others.
 
-A record is sound when it keeps the rules of `structure` and has as many fields as the header.
+A record is sound when it keeps the rules of `structure`, has as many fields as the header and is
+not the header again.
 Every other record becomes a reject with its line number; none is repaired, shifted or padded.
 Empty lines are skipped and not counted. Memory is bounded by the size of the chunks that come in
 and by MAX_RECORD, whatever is in the file.
 """
 
-import csv
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from data_ingestion.errors import InputError
+from data_ingestion.headers import HeaderFinder, fields_of
 from data_ingestion.model import Dialect, Reject
 from data_ingestion.structure import Records, SlowScanner, scan_fast
 
@@ -41,6 +41,7 @@ class RecordReader:
         self._chunks = chunks
         self._dialect = dialect
         self._slow = SlowScanner(dialect)
+        self._headers = HeaderFinder([], dialect)
         self._max_record = max_record
         self._rest = b""
         self._line = 1  # the physical line on which _rest begins
@@ -64,18 +65,17 @@ class RecordReader:
                 raise InputError(f"line {records.lines[0]}, the header: {records.broken[0]}")
             if b"\0" in data[: records.consumed]:
                 raise InputError("has a NUL byte in its header: this is not a text file")
-            text = io.StringIO(data[records.starts[0] : records.stops[0]].decode(), newline="")
-            reader = csv.reader(
-                text, delimiter=self._dialect.delimiter, quotechar=self._dialect.quotechar
-            )
-            return next(reader)
+            fields = fields_of(data[records.starts[0] : records.stops[0]], self._dialect)
+            self._headers = HeaderFinder(fields, self._dialect)
+            return fields
         raise InputError("the file is empty: there is not even a header")
 
     def blocks(self, n_fields: int) -> Iterator[Block]:
         """Yields the records after the header, in order; sound means `n_fields` fields.
 
         Raises:
-            InputError: bytes that are no UTF-8, or no line end within MAX_RECORD bytes.
+            InputError: bytes that are no UTF-8, no line end within MAX_RECORD bytes, or another
+                header with its columns elsewhere.
         """
         while self._fill():
             data = self._rest
@@ -142,6 +142,8 @@ class RecordReader:
         if nul >= 0:
             for index in np.flatnonzero(sound):
                 sound[index] = b"\0" not in data[records.starts[index] : records.stops[index]]
+        for index in self._headers.find(data, records, sound):
+            records.broken[index], sound[index] = "the header again", False
         rejects = [_reject(data, records, i, n_fields) for i in np.flatnonzero(~sound)]
         return Block(_joined(data, records, sound), records.lines[sound], rejects)
 
