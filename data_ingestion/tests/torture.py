@@ -174,8 +174,6 @@ def _stray_characters(row: int) -> Iterator[Case]:
     for at in range(len(text)):
         yield _row("a stray quote", row, f'{text[:at]}"{text[at:]}', f", character {at}")
         yield _row("a NUL byte", row, f"{text[:at]}\0{text[at:]}", f", character {at}")
-        if text[at] in '",':
-            yield _row("a character lost", row, text[:at] + text[at + 1 :], f", character {at}")
 
 
 def _damaged_row(row: int) -> Iterator[Case]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from data_ingestion.contract import MAX_COLUMNS
 from data_ingestion.errors import InputError
 from data_ingestion.headers import HeaderFinder, fields_of
 from data_ingestion.model import Dialect, Reject
@@ -19,17 +20,25 @@ from data_ingestion.structure import Records, SlowScanner, scan_fast
 
 # A record that has not ended after so many bytes is taken for broken.
 MAX_RECORD = 32 << 20
-# What is kept of a rejected record: enough to find it and to see what is wrong.
+# So much is taken apart at once: of each byte of it that separates, a few numbers are in memory.
+WINDOW = 3 << 20
+MAX_SLOW = 100_000  # records, where each one is found by itself
+# What is kept of rejected records: enough to find them and to see what is wrong.
+MAX_REJECTS_KEPT = 10_000
 MAX_REJECT_TEXT = 10_000
 
 
 @dataclass
 class Block:
-    """Consecutive records: the bytes of the sound ones, the line each starts on, the rejects."""
+    """Consecutive records: the bytes of the sound ones and the line each starts on; the rejects.
+
+    `rejected` counts all rejects, `rejects` are the first MAX_REJECTS_KEPT of them.
+    """
 
     data: bytes
     line_numbers: np.ndarray
     rejects: list[Reject] = field(default_factory=list)
+    rejected: int = 0
 
 
 class RecordReader:
@@ -51,7 +60,8 @@ class RecordReader:
         """Returns the fields of the first record.
 
         Raises:
-            InputError: there is no record, its quotes are broken, or it is not UTF-8.
+            InputError: there is no record, its quotes are broken, it is not UTF-8, or it has more
+                than MAX_COLUMNS fields.
         """
         while self._fill():
             data = self._rest
@@ -65,6 +75,10 @@ class RecordReader:
                 raise InputError(f"line {records.lines[0]}, the header: {records.broken[0]}")
             if b"\0" in data[: records.consumed]:
                 raise InputError("has a NUL byte in its header: this is not a text file")
+            if records.fields[0] > MAX_COLUMNS:
+                raise InputError(
+                    f"has {records.fields[0]:,} columns: {MAX_COLUMNS:,} are the most"
+                )
             fields = fields_of(data[records.starts[0] : records.stops[0]], self._dialect)
             self._headers = HeaderFinder(fields, self._dialect)
             return fields
@@ -77,25 +91,37 @@ class RecordReader:
             InputError: bytes that are no UTF-8, no line end within MAX_RECORD bytes, or another
                 header with its columns elsewhere.
         """
-        while self._fill():
+        consumed, size = 0, 0
+        while self._fill(wanted=not consumed or len(self._rest) <= WINDOW // 2):
             data = self._rest
-            records = scan_fast(data, self._line, self._dialect)
-            self._check_text(data, records.consumed)
-            if len(records.lines):
-                yield self._block(data, records, n_fields)
-            final = self._is_final(data, records.consumed)
-            if final or not records.clean:
-                # Not at the end, `final` is true of the record that grew too long, not of others.
-                limit = 1 if final and not self._ended else None
-                start, line = records.consumed, records.next_line
-                records = self._slow.scan(data, start, line, final, limit)
+            # What did not end in a window, nor in all that there was, is one long record.
+            is_long = not consumed and size > WINDOW
+            for records in self._scan_one(data) if is_long else self._scan_window(data):
                 self._check_text(data, records.consumed)
                 if len(records.lines):
                     yield self._block(data, records, n_fields)
+            consumed, size = records.consumed, len(data)
             self._advance(data, records)
 
-    def _fill(self) -> bool:
-        """Adds a chunk to _rest; false when there is nothing more to read."""
+    def _scan_window(self, data: bytes) -> Iterator[Records]:
+        """The records that end in the first WINDOW bytes of `data`, in one or two parts."""
+        window = data[:WINDOW]
+        records = scan_fast(window, self._line, self._dialect)
+        yield records
+        final = len(window) == len(data) and self._is_final(data, records.consumed)
+        if final or not records.clean:
+            # Not at the end, `final` is true of the record that grew too long, not of others.
+            limit = 1 if final and not self._ended else MAX_SLOW
+            yield self._slow.scan(window, records.consumed, records.next_line, final, limit)
+
+    def _scan_one(self, data: bytes) -> Iterator[Records]:
+        """The record that `data` begins with, if it ends there."""
+        yield self._slow.scan(data, 0, self._line, self._is_final(data, 0), limit=1)
+
+    def _fill(self, wanted: bool = True) -> bool:
+        """Adds a chunk to _rest, if that is wanted; false when there is nothing more to read."""
+        if not wanted:
+            return bool(self._rest)
         chunk = b"" if self._ended else next(self._chunks, b"")
         if not chunk and not self._ended:
             self._ended = True
@@ -144,8 +170,9 @@ class RecordReader:
                 sound[index] = b"\0" not in data[records.starts[index] : records.stops[index]]
         for index in self._headers.find(data, records, sound):
             records.broken[index], sound[index] = "the header again", False
-        rejects = [_reject(data, records, i, n_fields) for i in np.flatnonzero(~sound)]
-        return Block(_joined(data, records, sound), records.lines[sound], rejects)
+        bad = np.flatnonzero(~sound)
+        rejects = [_reject(data, records, i, n_fields) for i in bad[:MAX_REJECTS_KEPT]]
+        return Block(_joined(data, records, sound), records.lines[sound], rejects, len(bad))
 
 
 def _joined(data: bytes, records: Records, sound: np.ndarray) -> bytes:

@@ -38,7 +38,7 @@ def sheet_as_csv(file: IO[bytes], dialect: Dialect) -> Iterator[bytes]:
         if len(book.worksheets) > 1:
             log.info("reads sheet %s, the first of %d", sheet.title, len(book.worksheets))
         yield from _chunks(sheet.iter_rows(), dialect)
-    except (KeyError, ValueError, IndexError, ParseError) as error:
+    except (AttributeError, LookupError, OSError, ParseError, TypeError, ValueError) as error:
         raise InputError(
             f"is no workbook that can be read ({printable(str(error))}): save the sheet as CSV"
         ) from error
