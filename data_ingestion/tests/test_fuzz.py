@@ -17,7 +17,7 @@ import openpyxl
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from torture import CLEAN
+from torture_table import CLEAN
 
 from data_ingestion.contract import Columns
 from data_ingestion.errors import InputError
@@ -98,7 +98,11 @@ def wrapped() -> dict[str, bytes]:
     for row in csv.reader(io.StringIO(CLEAN, newline="")):
         workbook.active.append(row)
     workbook.save(book)
-    return {"gzip": gzip.compress(CLEAN.encode()), "zip": zipped.getvalue(), "xlsx": book.getvalue()}
+    return {
+        "gzip": gzip.compress(CLEAN.encode()),
+        "zip": zipped.getvalue(),
+        "xlsx": book.getvalue(),
+    }
 
 
 WRAPPED = wrapped()
@@ -144,7 +148,9 @@ def repeated(start: bytes, unit: bytes, size: int) -> Iterator[bytes]:
         yield chunk
 
 
-@pytest.mark.parametrize("unit", [b'""', b",", b"\n", b"x", b"x\n", b'"",', b",,\n", b'x"\n', b"\0\n"])
+@pytest.mark.parametrize(
+    "unit", [b'""', b",", b"\n", b"x", b"x\n", b'"",', b",,\n", b'x"\n', b"\0\n"]
+)
 @pytest.mark.parametrize("start", [b"h,i,j\n", b'h,i,j\n1,2,"'], ids=["records", "open quote"])
 def test_no_bytes_take_more_memory_than_the_bound(start, unit):
     reader = RecordReader(repeated(start, unit, 80 << 20 if FULL else 40 << 20), Dialect())

@@ -5,6 +5,7 @@ FAULTS=full tries many more. A failure prints how to reproduce it.
 
 import os
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -79,7 +80,7 @@ def file_sets(draw) -> list[list[int]]:
     cuts = draw(st.lists(st.integers(0, len(everything)), max_size=5))
     borders = sorted({0, *cuts, len(everything)})
     files = []
-    for start, stop in zip(borders, borders[1:], strict=False):
+    for start, stop in pairwise(borders):
         before, after = draw(st.integers(0, 4)), draw(st.integers(0, 4))
         files.append(everything[max(0, start - before) : stop + after])
     files += draw(st.lists(st.sampled_from(files), max_size=3))

@@ -11,9 +11,10 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
-from conftest import COLUMNS, Outcome, Warehouse
-from peers import peers, rows_of
-from torture import Case, Values, cases, some
+from conftest import Outcome, Warehouse
+from other_tools import other_tools, rows_of
+from torture import cases, some
+from torture_table import Case, Values
 
 FULL = os.environ.get("FAULTS") == "full"
 # Parts of all cases, so that the workers share the work.
@@ -95,7 +96,7 @@ def test_beside_what_others_make_of_the_same_files(warehouse, run, tmp_path, cap
     """Loaded right, refused or silently wrong: counted, printed, and written for the docs."""
     assert run("init").code == 0
     path = tmp_path / "transactions.csv"
-    others = peers(warehouse)
+    others = other_tools(warehouse)
     counts = {tool: Counter() for tool in (OURS, OURS_MANY, *others)}
     wrong = []
     for case in cases(every_position=True) if FULL else some(every=25):

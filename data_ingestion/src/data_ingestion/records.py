@@ -76,9 +76,7 @@ class RecordReader:
             if b"\0" in data[: records.consumed]:
                 raise InputError("has a NUL byte in its header: this is not a text file")
             if records.fields[0] > MAX_COLUMNS:
-                raise InputError(
-                    f"has {records.fields[0]:,} columns: {MAX_COLUMNS:,} are the most"
-                )
+                raise InputError(f"has {records.fields[0]:,} columns: {MAX_COLUMNS:,} are the most")
             fields = fields_of(data[records.starts[0] : records.stops[0]], self._dialect)
             self._headers = HeaderFinder(fields, self._dialect)
             return fields

@@ -13,7 +13,7 @@ import duckdb
 import pandas as pd
 import psycopg2
 from conftest import Warehouse
-from torture import NAMES, Values
+from torture_table import NAMES, Values
 
 from data_ingestion.contract import CONTRACTS, normalise
 
@@ -46,7 +46,7 @@ def with_copy(path: Path, warehouse: Warehouse) -> Table:
         return NAMES, cursor.fetchall()
 
 
-def peers(warehouse: Warehouse) -> dict:
+def other_tools(warehouse: Warehouse) -> dict:
     """Name of each tool -> its function of a path."""
     return {
         "pandas": with_pandas,
