@@ -1,4 +1,4 @@
-"""Values that are none: null in staging, reported with their text, and never in the way of a run."""
+"""Values that are none: null in staging, reported with their text, never in the way of a run."""
 
 import random
 
@@ -15,7 +15,7 @@ DATES = (
 AMOUNTS = (
     "1.000,00", "1 000,00", "1\u00a0000.00", "1'000.00", "1,00,000.00", "1,5", "₹1,000.00", "$5.00",
     "1,000.00 CR", "5.00-", "+5.00", "1e5", "1E400", "1e-400", "NaN", "nan", "Infinity", "-inf",
-    "0x1F", "0b1", "0o7", "1_000", "١٢٣", "１２３", "1.005", "1.", ".5", "--1", "-", "()", "(-1.00)",
+    "0x1F", "0b1", "0o7", "1_000", "١٢٣", "１２３", "1.005", "1.", ".5", "--1", "-", "()",
     f"1{MOST_DIGITS}.00", f"-1{MOST_DIGITS}", "9" * 40, "9" * 200_000, "1,000.00\n", "\t1.00",
     "½", "²", "−5.00", "1.00%", "5.00 5.00", ",", ".", "=1+1",
 )  # fmt: skip
@@ -49,13 +49,15 @@ def test_what_cannot_be_parsed_is_null_and_reported_with_its_text(warehouse: War
     rng = random.Random(SEED)  # noqa: S311 - for test data
     print("seed", SEED)
     long = "".join(rng.choices("0123456789abcdef", k=100_000))  # which no compression makes short
-    bad = [(column, text) for column, (_, texts) in PARSED.items() for text in (*texts, *TEXTS, long)]
+    bad = [
+        (column, text) for column, (_, texts) in PARSED.items() for text in (*texts, *TEXTS, long)
+    ]
     bad.append(("account_no", long))
     warehouse.load([row(n, **{column: text}) for n, (column, text) in enumerate(bad)], load_id=1)
     assert warehouse.dbt("run").success
     texts = (*TEXTS, long)
-    warehouse.load([row(n, account_no=f"0{text[:90]}", details=text) for n, text in enumerate(texts)],
-                   load_id=2)  # fmt: skip
+    more = [row(n, account_no=f"0{text[:90]}", details=text) for n, text in enumerate(texts)]
+    warehouse.load(more, load_id=2)
     assert warehouse.dbt("run").success
 
     assert not_passed(warehouse.dbt("test", *WITHOUT_UNIT_TESTS)) == {
@@ -69,9 +71,10 @@ def test_what_cannot_be_parsed_is_null_and_reported_with_its_text(warehouse: War
     names = [*(name for name, _ in PARSED.values()), "account_number"]
     found = warehouse.query(
         "reporter",
-        f"select failure._unparsed, array[{', '.join(f'{name}::text' for name in names)}]"
+        f"select failure._unparsed, array[{', '.join(f'staged.{name}::text' for name in names)}]"
         " from audit.every_value_is_parsed as failure"
-        " inner join staging.transactions using (transaction_id) order by failure._source_line",
+        " inner join staging.transactions as staged using (transaction_id)"
+        " order by failure._source_line",
     )
     wrong = []
     for (column, text), (unparsed, values) in zip(bad, found, strict=True):
