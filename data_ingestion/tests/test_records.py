@@ -136,7 +136,12 @@ def test_bytes_that_are_no_utf8_name_the_line(size):
 
 @pytest.mark.parametrize(
     ("data", "message"),
-    [(b"", "empty"), (b"\n\r\n", "empty"), (b'a,"b\nc,d\n', "line 1, the header: a quoted field")],
+    [
+        (b"", "empty"),
+        (b"\n\r\n", "empty"),
+        (b'a,"b\nc,d\n', "line 1, the header: a quoted field"),
+        (b"a," * 1_000 + b"a\n", "has 1,001 columns"),
+    ],
 )
 def test_no_header(data, message):
     with pytest.raises(InputError, match=message):
@@ -147,3 +152,34 @@ def test_a_quoted_header_over_two_lines():
     header, rows, _ = read(b'\n"a\nb","c ""d"""\n1,2\n')
     assert header == ["a\nb", 'c "d"']
     assert rows == [(4, ["1", "2"])]
+
+
+HEADER = b"ID,First Name,.,B\n"
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(
+    "again",
+    [
+        HEADER,
+        HEADER.lower().replace(b" ", b"_"),
+        b'" ID ","FIRST-NAME",".","b"\r\n',
+        b"\xef\xbb\xbf" + HEADER,
+    ],
+)
+def test_the_header_again_is_no_row(again, size):
+    _, rows, rejects = read(HEADER + b"1,ID,.,B\n" + again + b"ID,2,3,4\n", size)
+    assert [values for _, values in rows] == [["1", "ID", ".", "B"], ["ID", "2", "3", "4"]]
+    assert rejects == [(3, again.decode().rstrip("\r\n"), "the header again")]
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("other", [b"B,first name,ID,.\n", b"id,First Name,.,Branch\n"])
+def test_another_header_ends_it(other, size):
+    with pytest.raises(InputError, match="line 3 is another header"):
+        read(HEADER + b"1,2,3,4\n" + other + b"5,6,7,8\n", size)
+
+
+def test_a_short_header_may_be_a_row():
+    _, rows, rejects = read(b"from,to\nto,from\nfrom,to\n")
+    assert (len(rows), rejects) == (2, [])

@@ -39,6 +39,7 @@ create table raw._loads (
     primary key (table_name, load_id)
 );
 """
+WITHOUT_UNIT_TESTS = ("--exclude-resource-type", "unit_test")
 VALUES = ("account_no", "date", "value_date", "withdrawal_amt", "deposit_amt", "balance_amt")
 
 
@@ -108,6 +109,17 @@ class Warehouse:
                 patch.setenv(name, value)
             folders = ("--project-dir", str(project), "--profiles-dir", str(PROJECT))
             return dbtRunner().invoke([*arguments, *folders])
+
+
+def statuses(result: dbtRunnerResult) -> dict[str, str]:
+    """Name of each test -> its status. (The project's hooks are results as well.)"""
+    tests = [r for r in result.result if r.node.resource_type in ("test", "unit_test")]
+    return {r.node.name: str(r.status) for r in tests}
+
+
+def not_passed(result: dbtRunnerResult) -> dict[str, str]:
+    """Name of each test that did not pass -> its status."""
+    return {name: status for name, status in statuses(result).items() if status != "pass"}
 
 
 @pytest.fixture(scope="session")

@@ -6,12 +6,10 @@ from pathlib import Path
 
 import psycopg2
 import pytest
-from conftest import PROJECT, Warehouse
-from dbt.cli.main import dbtRunnerResult
+from conftest import PROJECT, WITHOUT_UNIT_TESTS, Warehouse, not_passed, statuses
 
 BACKDATED = "value_date_greater_than_transaction_date"
 NOT_ALLOWED = (psycopg2.errors.InsufficientPrivilege, psycopg2.errors.ReadOnlySqlTransaction)
-WITHOUT_UNIT_TESTS = ("--exclude-resource-type", "unit_test")
 
 
 def row(day: str, number: int, value_day: str | None = None, **columns: str) -> dict[str, str]:
@@ -24,17 +22,6 @@ def row(day: str, number: int, value_day: str | None = None, **columns: str) -> 
         "balance_amt": f"{number},000.00 ",
         "details": f"transaction {number}",
     } | columns
-
-
-def statuses(result: dbtRunnerResult) -> dict[str, str]:
-    """Name of each test -> its status. (The project's hooks are results as well.)"""
-    tests = [r for r in result.result if r.node.resource_type in ("test", "unit_test")]
-    return {r.node.name: str(r.status) for r in tests}
-
-
-def not_passed(result: dbtRunnerResult) -> dict[str, str]:
-    """Name of each test that did not pass -> its status."""
-    return {name: status for name, status in statuses(result).items() if status != "pass"}
 
 
 def staged(warehouse: Warehouse) -> list[tuple]:

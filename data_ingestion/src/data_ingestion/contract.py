@@ -68,10 +68,8 @@ def name_columns(header: Sequence[str], contract: Contract | None) -> Columns:
     A column whose name normalises to nothing is named by its place: `column_9`.
 
     Raises:
-        InputError: too many, too long, doubled, missing or unexpected columns.
+        InputError: too long, doubled, missing or unexpected columns.
     """
-    if len(header) > MAX_COLUMNS:
-        raise InputError(f"has {len(header):,} columns: {MAX_COLUMNS:,} are the most")
     if contract and len(header) == 1:
         other = next((mark for mark in ";\t|," if mark in header[0]), None)
         if other:

@@ -1,35 +1,44 @@
 """Turns a stream of CSV bytes into blocks of sound records, and rejects for all the others.
 
-A record is sound when it keeps the rules of `structure` and has as many fields as the header.
+A record is sound when it keeps the rules of `structure`, has as many fields as the header and is
+not the header again.
 Every other record becomes a reject with its line number; none is repaired, shifted or padded.
 Empty lines are skipped and not counted. Memory is bounded by the size of the chunks that come in
 and by MAX_RECORD, whatever is in the file.
 """
 
-import csv
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from data_ingestion.contract import MAX_COLUMNS
 from data_ingestion.errors import InputError
+from data_ingestion.headers import HeaderFinder, fields_of
 from data_ingestion.model import Dialect, Reject
 from data_ingestion.structure import Records, SlowScanner, scan_fast
 
 # A record that has not ended after so many bytes is taken for broken.
 MAX_RECORD = 32 << 20
-# What is kept of a rejected record: enough to find it and to see what is wrong.
+# So much is taken apart at once: of each byte of it that separates, a few numbers are in memory.
+WINDOW = 3 << 20
+MAX_SLOW = 100_000  # records, where each one is found by itself
+# What is kept of rejected records: enough to find them and to see what is wrong.
+MAX_REJECTS_KEPT = 10_000
 MAX_REJECT_TEXT = 10_000
 
 
 @dataclass
 class Block:
-    """Consecutive records: the bytes of the sound ones, the line each starts on, the rejects."""
+    """Consecutive records: the bytes of the sound ones and the line each starts on; the rejects.
+
+    `rejected` counts all rejects, `rejects` are the first MAX_REJECTS_KEPT of them.
+    """
 
     data: bytes
     line_numbers: np.ndarray
     rejects: list[Reject] = field(default_factory=list)
+    rejected: int = 0
 
 
 class RecordReader:
@@ -41,6 +50,7 @@ class RecordReader:
         self._chunks = chunks
         self._dialect = dialect
         self._slow = SlowScanner(dialect)
+        self._headers = HeaderFinder([], dialect)
         self._max_record = max_record
         self._rest = b""
         self._line = 1  # the physical line on which _rest begins
@@ -50,7 +60,8 @@ class RecordReader:
         """Returns the fields of the first record.
 
         Raises:
-            InputError: there is no record, its quotes are broken, or it is not UTF-8.
+            InputError: there is no record, its quotes are broken, it is not UTF-8, or it has more
+                than MAX_COLUMNS fields.
         """
         while self._fill():
             data = self._rest
@@ -64,38 +75,51 @@ class RecordReader:
                 raise InputError(f"line {records.lines[0]}, the header: {records.broken[0]}")
             if b"\0" in data[: records.consumed]:
                 raise InputError("has a NUL byte in its header: this is not a text file")
-            text = io.StringIO(data[records.starts[0] : records.stops[0]].decode(), newline="")
-            reader = csv.reader(
-                text, delimiter=self._dialect.delimiter, quotechar=self._dialect.quotechar
-            )
-            return next(reader)
+            if records.fields[0] > MAX_COLUMNS:
+                raise InputError(f"has {records.fields[0]:,} columns: {MAX_COLUMNS:,} are the most")
+            fields = fields_of(data[records.starts[0] : records.stops[0]], self._dialect)
+            self._headers = HeaderFinder(fields, self._dialect)
+            return fields
         raise InputError("the file is empty: there is not even a header")
 
     def blocks(self, n_fields: int) -> Iterator[Block]:
         """Yields the records after the header, in order; sound means `n_fields` fields.
 
         Raises:
-            InputError: bytes that are no UTF-8, or no line end within MAX_RECORD bytes.
+            InputError: bytes that are no UTF-8, no line end within MAX_RECORD bytes, or another
+                header with its columns elsewhere.
         """
-        while self._fill():
+        consumed, size = 0, 0
+        while self._fill(wanted=not consumed or len(self._rest) <= WINDOW // 2):
             data = self._rest
-            records = scan_fast(data, self._line, self._dialect)
-            self._check_text(data, records.consumed)
-            if len(records.lines):
-                yield self._block(data, records, n_fields)
-            final = self._is_final(data, records.consumed)
-            if final or not records.clean:
-                # Not at the end, `final` is true of the record that grew too long, not of others.
-                limit = 1 if final and not self._ended else None
-                start, line = records.consumed, records.next_line
-                records = self._slow.scan(data, start, line, final, limit)
+            # What did not end in a window, nor in all that there was, is one long record.
+            is_long = not consumed and size > WINDOW
+            for records in self._scan_one(data) if is_long else self._scan_window(data):
                 self._check_text(data, records.consumed)
                 if len(records.lines):
                     yield self._block(data, records, n_fields)
+            consumed, size = records.consumed, len(data)
             self._advance(data, records)
 
-    def _fill(self) -> bool:
-        """Adds a chunk to _rest; false when there is nothing more to read."""
+    def _scan_window(self, data: bytes) -> Iterator[Records]:
+        """The records that end in the first WINDOW bytes of `data`, in one or two parts."""
+        window = data[:WINDOW]
+        records = scan_fast(window, self._line, self._dialect)
+        yield records
+        final = len(window) == len(data) and self._is_final(data, records.consumed)
+        if final or not records.clean:
+            # Not at the end, `final` is true of the record that grew too long, not of others.
+            limit = 1 if final and not self._ended else MAX_SLOW
+            yield self._slow.scan(window, records.consumed, records.next_line, final, limit)
+
+    def _scan_one(self, data: bytes) -> Iterator[Records]:
+        """The record that `data` begins with, if it ends there."""
+        yield self._slow.scan(data, 0, self._line, self._is_final(data, 0), limit=1)
+
+    def _fill(self, wanted: bool = True) -> bool:
+        """Adds a chunk to _rest, if that is wanted; false when there is nothing more to read."""
+        if not wanted:
+            return bool(self._rest)
         chunk = b"" if self._ended else next(self._chunks, b"")
         if not chunk and not self._ended:
             self._ended = True
@@ -142,8 +166,11 @@ class RecordReader:
         if nul >= 0:
             for index in np.flatnonzero(sound):
                 sound[index] = b"\0" not in data[records.starts[index] : records.stops[index]]
-        rejects = [_reject(data, records, i, n_fields) for i in np.flatnonzero(~sound)]
-        return Block(_joined(data, records, sound), records.lines[sound], rejects)
+        for index in self._headers.find(data, records, sound):
+            records.broken[index], sound[index] = "the header again", False
+        bad = np.flatnonzero(~sound)
+        rejects = [_reject(data, records, i, n_fields) for i in bad[:MAX_REJECTS_KEPT]]
+        return Block(_joined(data, records, sound), records.lines[sound], rejects, len(bad))
 
 
 def _joined(data: bytes, records: Records, sound: np.ndarray) -> bytes:

@@ -8,6 +8,7 @@ import gzip
 import hashlib
 import os
 import stat
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -28,6 +29,8 @@ REFUSED = {
     b"\xfd7zXZ": "is compressed with xz: use gzip, or decompress it first",
 }
 GZIP, ZIP, EMPTY_ZIP = b"\x1f\x8b", b"PK\x03\x04", b"PK\x05\x06"
+# What reading a damaged archive raises; an OSError, where it names a place that cannot be.
+DAMAGED = (EOFError, OSError, RuntimeError, struct.error, zipfile.BadZipFile, zlib.error)
 
 
 class Source:
@@ -112,7 +115,7 @@ class Source:
         """
         try:
             yield from self._text(self._unpacked())
-        except (gzip.BadGzipFile, EOFError, zlib.error, zipfile.BadZipFile) as error:
+        except DAMAGED as error:
             raise InputError(f"is damaged ({printable(str(error))}): get the file again") from error
         except UnicodeDecodeError as error:
             raise InputError(

@@ -176,5 +176,7 @@ class SlowScanner:
         return "text between a closing quote and the next delimiter"
 
     def _count_fields(self, data: bytes, start: int, stop: int) -> int:
-        found = self._cell.findall(data, start, stop)
-        return 1 + sum(1 for item in found if item == self._delimiter)
+        if data.find(self._quote, start, stop) < 0:
+            return 1 + data.count(self._delimiter, start, stop)
+        found = self._cell.finditer(data, start, stop)
+        return 1 + sum(1 for item in found if item[0] == self._delimiter)

@@ -18,7 +18,7 @@ import pyarrow as pa
 from data_ingestion import tables
 from data_ingestion.contract import CONTRACTS, Columns, name_columns
 from data_ingestion.model import Load, Options
-from data_ingestion.records import Block, RecordReader
+from data_ingestion.records import MAX_REJECTS_KEPT, Block, RecordReader
 from data_ingestion.rows import (
     CopyFormat,
     Rows,
@@ -37,7 +37,6 @@ from data_ingestion.warehouse import Cursor
 ASKED_AT_ONCE = 100_000
 MAX_WAITING = 20 << 20
 Item = TypeVar("Item")
-MAX_REJECTS_KEPT = 10_000  # with their text, in memory and in raw._rejects; all are counted
 
 
 def write_rows(
@@ -84,8 +83,8 @@ def _one_ahead(items: Iterator[Item]) -> Iterator[Item]:
 def _judged(blocks: Iterator[Block], load: Load, most: int) -> Iterator[Block]:
     """Counts records and keeps rejects; yields empty blocks once the load cannot succeed."""
     for block in blocks:
-        load.rows_read += len(block.line_numbers) + len(block.rejects)
-        load.rows_rejected += len(block.rejects)
+        load.rows_read += len(block.line_numbers) + block.rejected
+        load.rows_rejected += block.rejected
         load.rejects += block.rejects[: MAX_REJECTS_KEPT - len(load.rejects)]
         yield block if load.rows_rejected <= most else Block(b"", np.empty(0, np.int64))
 

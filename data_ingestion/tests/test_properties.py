@@ -1,0 +1,122 @@
+"""What holds for any table of any text, found out by Hypothesis on a real Postgres.
+
+FAULTS=full tries many more. A failure prints how to reproduce it.
+"""
+
+import os
+from collections import Counter
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from conftest import COLUMNS, HEADER, Warehouse
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+EXAMPLES = 1_000 if os.environ.get("FAULTS") == "full" else 20
+CHECKED = settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    print_blob=True,
+    # Each example empties the warehouse of its test.
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+CLEAR = "drop table if exists raw.tables; delete from raw._loads; delete from raw._rejects"
+
+# All that UTF-8 can hold and Postgres too; what CSV makes something of comes often.
+texts = st.text(
+    st.one_of(
+        st.sampled_from(",;\"'\n\r\t\\ \ufeffa0.N"),
+        st.characters(exclude_characters="\0", exclude_categories=["Cs"]),
+    ),
+    max_size=12,
+)
+tables = st.integers(1, 6).flatmap(
+    lambda width: st.lists(st.tuples(*[texts] * width), min_size=1, max_size=10)
+)
+dialects = st.sampled_from([(",", '"'), (";", "'"), ("\t", '"'), ("|", "`")])
+
+
+def cell(text: str, delimiter: str, quote: str, always: bool) -> str:
+    """The text as a cell of a CSV file, between quotes where RFC 4180 wants them."""
+    if always or not text or set(text) & {delimiter, quote, "\n", "\r"}:
+        return quote + text.replace(quote, quote * 2) + quote
+    return text
+
+
+@CHECKED
+@given(tables, dialects, st.sampled_from(["\n", "\r\n"]), st.booleans(), st.booleans())
+def test_any_table_comes_through_file_and_warehouse(
+    warehouse: Warehouse, run, tmp_path: Path, table, dialect, line_end, always, keep
+):
+    assert run("init").code == 0
+    names = [f"column {place}" for place in range(len(table[0]))]
+    data, lines = "", []
+    for row in (names, *table):
+        lines.append(data.count("\n") + 1)
+        data += dialect[0].join(cell(text, *dialect, always) for text in row) + line_end
+    path = tmp_path / "tables.csv"
+    path.write_bytes(data.encode())
+    warehouse.query(CLEAR)
+    options = ("--table", "tables", "--delimiter", dialect[0], "--quotechar", dialect[1])
+    outcome = run("load", path, *options, "--duplicates", "keep" if keep else "drop")
+    assert (outcome.code, outcome.err) == (0, [])
+    columns = ", ".join(f"column_{place}" for place in range(len(names)))
+    found = warehouse.query(f"select _source_line, {columns} from raw.tables order by 1")
+    expected = list(zip(lines[1:], table, strict=True))
+    if not keep:
+        first = {row: line for line, row in reversed(expected)}
+        expected = sorted((line, row) for row, line in first.items())
+    assert [(line, tuple(row)) for line, *row in found] == expected
+
+
+rows = st.lists(st.integers(0, 30), min_size=1, max_size=30)
+
+
+@st.composite
+def file_sets(draw) -> list[list[int]]:
+    """Files of numbered rows: all rows cut into pieces that may overlap, in any order, repeated."""
+    everything = draw(rows)
+    cuts = draw(st.lists(st.integers(0, len(everything)), max_size=5))
+    borders = sorted({0, *cuts, len(everything)})
+    files = []
+    for start, stop in pairwise(borders):
+        before, after = draw(st.integers(0, 4)), draw(st.integers(0, 4))
+        files.append(everything[max(0, start - before) : stop + after])
+    files += draw(st.lists(st.sampled_from(files), max_size=3))
+    return draw(st.permutations(files))
+
+
+def transaction(number: int) -> str:
+    """A line; those of equal numbers are equal."""
+    amount = f'"{number},000.00 "' if number % 2 else f"{number}.00"
+    return f"""409000611074',"Jun 29, 17","No. {number}, é",,29-Jun-17,,{amount},{number}.00,.\n"""
+
+
+@pytest.mark.parametrize("duplicates", ["drop", "keep"])
+@CHECKED
+@given(file_sets())
+def test_files_in_any_order_split_and_overlap_make_one_table(
+    warehouse: Warehouse, run, tmp_path: Path, duplicates, files
+):
+    assert run("init").code == 0
+    warehouse.query("delete from raw.transactions; delete from raw._loads")
+    expected: Counter[int] = Counter()
+    for place, numbers in enumerate(files):
+        path = tmp_path / f"transactions_{place}.csv"
+        path.write_text(HEADER + "".join(map(transaction, numbers)), encoding="utf-8")
+        outcome = run("load", path, "--duplicates", duplicates)
+        assert (outcome.code, outcome.err) == (0, [])
+        # The n-th equal row of a file is the n-th of the table; without `keep` there is one.
+        most = Counter(numbers) if duplicates == "keep" else Counter(set(numbers))
+        expected |= most
+        sums = warehouse.query(
+            "select count(*), sum(rows_loaded), bool_and(rows_read = rows_loaded + rows_duplicate"
+            " + rows_rejected) from raw._loads"
+        )
+        there = warehouse.query("select count(*) from raw.transactions")[0][0]
+        assert there == expected.total() == sums[0][1] and sums[0][2]
+    found = Counter(warehouse.query(f"select {COLUMNS} from raw.transactions"))
+    assert {row[2]: count for row, count in found.items()} == {
+        f"No. {number}, é": count for number, count in expected.items()
+    }

@@ -1,0 +1,103 @@
+"""Damaged files, made by code from one clean file, and what is true of each.
+
+`cases()` yields every single-place damage of a clean file at each of its rows and columns, and of
+the file as a whole.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from torture_files import whole_files
+from torture_table import NAMES, ROWS, TABLE, Case, lines, value
+
+
+def some(every: int) -> Iterator[Case]:
+    """Of each kind of damage the first case, and every so many-th of the others."""
+    seen: Counter[str] = Counter()
+    for case in cases():
+        if seen[case.kind] % every == 0:
+            yield case
+        seen[case.kind] += 1
+
+
+def cases(every_position: bool = False) -> Iterator[Case]:
+    """All of them, always in the same order; `every_position`: thousands more stray characters."""
+    yield Case("clean", "", lines(NAMES, *TABLE).encode(), ROWS, "exact")
+    for row in range(len(TABLE)):
+        yield from _damaged_row(row)
+        for column in range(len(NAMES)):
+            yield from _damaged_cell(row, column)
+        if every_position:
+            yield from _stray_characters(row)
+    yield from whole_files()
+
+
+def _row(kind: str, row: int, text: str, place: str = "", **more: object) -> Case:
+    """The clean file with another text in place of a row, line end included."""
+    data = lines(NAMES, *TABLE[:row]) + text + lines(*TABLE[row + 1 :])
+    told = {"rows": ROWS, "outcome": "rejected", "touched": frozenset({row})} | more
+    return Case(kind, f"row {row}{place}", data.encode("utf-8", "surrogateescape"), **told)
+
+
+def _damaged_cell(row: int, column: int) -> Iterator[Case]:
+    cells = TABLE[row]
+    cell = cells[column]
+    middle = len(cell) // 2
+
+    def becomes(kind: str, text: str, at: str = "", **more: object) -> Case:
+        new = [*cells[:column], text, *cells[column + 1 :]]
+        return _row(kind, row, lines(new), f", column {column}{at}", **more)
+
+    if column:
+        joined = [*cells[: column - 1], cells[column - 1] + cell, *cells[column + 1 :]]
+        yield _row("a separator too few", row, lines(joined), f", column {column}")
+    yield becomes("a separator too many", f"{cell},")
+    yield becomes("a quote at the start", f'"{cell}')
+    yield becomes("a quote at the end", f'{cell}"')
+    yield becomes("a NUL byte", f"{cell[:middle]}\0{cell[middle:]}")
+    # A byte that is no UTF-8, as Latin-1 has it.
+    yield becomes("a byte of another encoding", f"{cell}\udce9", outcome="refused")
+    if not cell.startswith('"'):
+        why = "what a line break leaves of a first cell is a line as good as any other"
+        first = {} if column else {"outcome": "untold", "why": why}
+        yield becomes("a line break", f"{cell[:middle]}\n{cell[middle:]}", **first)
+        yield becomes("a carriage return", f"{cell[:middle]}\r{cell[middle:]}")
+        if len(cell) > 1:
+            yield becomes("a quote in the middle", f'{cell[:middle]}"{cell[middle:]}')
+        return
+    if len(cell) > 2:
+        yield becomes("a quote in the middle", f'{cell[:middle]}"{cell[middle:]}')
+    for at in (i for i, character in enumerate(cell) if character == '"'):
+        yield becomes("a quote too few", cell[:at] + cell[at + 1 :], f", {at}")
+    if '""' in cell[1:-1]:
+        yield becomes("an escape character", cell[0] + cell[1:-1].replace('""', '\\"') + cell[-1])
+    if "," in cell:
+        yield becomes("an escaped separator", value(cell).replace(",", "\\,"))
+    other = {"outcome": "untold", "why": "another quote character around one word is text"}
+    told = set(value(cell)) & set(',"\n')
+    yield becomes("another quote character", f"'{value(cell)}'", **({} if told else other))
+
+
+def _stray_characters(row: int) -> Iterator[Case]:
+    text = lines(TABLE[row])
+    for at in range(len(text)):
+        yield _row("a stray quote", row, f'{text[:at]}"{text[at:]}', f", character {at}")
+        yield _row("a NUL byte", row, f"{text[:at]}\0{text[at:]}", f", character {at}")
+
+
+def _damaged_row(row: int) -> Iterator[Case]:
+    text = lines(TABLE[row])
+    for delimiter in ";\t|":
+        yield _row(f"delimiter {delimiter!r}", row, lines(TABLE[row], delimiter=delimiter))
+    both = frozenset({row, row + 1} & set(range(len(TABLE))))
+    yield _row("no line end", row, text[:-1], touched=both)
+    yield _row("CR for a line end", row, text[:-1] + "\r", touched=both)
+    yield _row("CR CR LF", row, text[:-1] + "\r\r\n")
+    exact = {"outcome": "exact", "touched": frozenset()}
+    yield _row("CRLF", row, text[:-1] + "\r\n", **exact)
+    yield _row("empty lines", row, f"\n{text}\r\n\n", **exact)
+    yield _row("the line twice", row, text * 2, rows=(*ROWS, ROWS[row]), **exact)
+    yield _row("a note", row, "-- page 2 --\n" + text, touched=frozenset())
+    yield _row("the header again", row, lines(NAMES) + text, touched=frozenset())
+    yield _row("another header", row, lines(NAMES[::-1]) + text, outcome="refused")
+    yield _row("5,000 columns", row, ",".join("x" * 5_000) + "\n")

@@ -1,0 +1,129 @@
+"""Values that are none: null in staging, reported with their text, never in the way of a run."""
+
+import random
+
+from conftest import WITHOUT_UNIT_TESTS, Warehouse, not_passed
+
+SEED = 20170630
+MOST_DIGITS = "9" * 16
+DATES = (
+    "Feb 30, 17", "Feb 29, 17", "31-Jun-17", "2017-13-01", "2017-02-30", "00-Jan-17", "29/06/17",
+    "20170629", "42915", "today", "infinity", "-infinity", "epoch", "now()", "0000-00-00", "Jun 29",
+    "٢٩-Jun-17", "2017-06-٢٩", "２９-Jun-17", "Jun 29, 17\u00a0", "\tJun 29, 17", "Jun 29, 17\n",
+    "29-Jun-99999", "Jun 29, 1", "2017-06-29T00:00:00Z", "BC", "allballs", "J2451187",
+)  # fmt: skip
+AMOUNTS = (
+    "1.000,00", "1 000,00", "1\u00a0000.00", "1'000.00", "1,00,000.00", "1,5", "₹1,000.00", "$5.00",
+    "1,000.00 CR", "5.00-", "+5.00", "1e5", "1E400", "1e-400", "NaN", "nan", "Infinity", "-inf",
+    "0x1F", "0b1", "0o7", "1_000", "١٢٣", "１２３", "1.005", "1.", ".5", "--1", "-", "()",
+    f"1{MOST_DIGITS}.00", f"-1{MOST_DIGITS}", "9" * 40, "9" * 200_000, "1,000.00\n", "\t1.00",
+    "½", "²", "−5.00", "1.00%", "5.00 5.00", ",", ".", "=1+1",
+)  # fmt: skip
+TEXTS = (
+    "'); drop table raw.transactions; --", "$$; select 1", "{{ 1 / 0 }}", "%s %(x)s", "\\", "\\x00",
+    "=cmd|' /C calc'!A0", "\x1b[2J\x1b]0;owned\x07", "\x01\x7f\x85\u2028\u202e", '{"a": "\\u0000"}',
+    "NULL", "👩‍👩‍👧‍👦", "e\u0301", "\ufeff", "'", '"',
+)  # fmt: skip
+PARSED = {
+    "date": ("transaction_date", DATES),
+    "value_date": ("value_date", DATES),
+    "withdrawal_amt": ("withdrawal_amount", AMOUNTS),
+    "deposit_amt": ("deposit_amount", AMOUNTS),
+    "balance_amt": ("balance_amount", AMOUNTS),
+}
+
+
+def row(number: int, **columns: str) -> dict[str, str]:
+    """A sound withdrawal, but for the columns that are given."""
+    return {
+        "account_no": "409000611074'",
+        "date": "29-Jun-17",
+        "value_date": "29-Jun-17",
+        "withdrawal_amt": "5.00",
+        "balance_amt": "7.00",
+        "details": f"row {number}",
+    } | columns
+
+
+def test_what_cannot_be_parsed_is_null_and_reported_with_its_text(warehouse: Warehouse) -> None:
+    rng = random.Random(SEED)  # noqa: S311 - for test data
+    print("seed", SEED)
+    long = "".join(rng.choices("0123456789abcdef", k=100_000))  # which no compression makes short
+    bad = [
+        (column, text) for column, (_, texts) in PARSED.items() for text in (*texts, *TEXTS, long)
+    ]
+    bad.append(("account_no", long))
+    warehouse.load([row(n, **{column: text}) for n, (column, text) in enumerate(bad)], load_id=1)
+    assert warehouse.dbt("run").success
+    texts = (*TEXTS, long)
+    more = [row(n, account_no=f"0{text[:90]}", details=text) for n, text in enumerate(texts)]
+    warehouse.load(more, load_id=2)
+    assert warehouse.dbt("run").success
+
+    assert not_passed(warehouse.dbt("test", *WITHOUT_UNIT_TESTS)) == {
+        "every_value_is_parsed": "fail",
+        "transaction_date_is_present": "fail",
+        "value_date_is_present": "fail",
+        "account_number_is_present": "fail",
+        "balance_amount_is_present": "fail",
+        "withdrawal_or_deposit_is_present": "warn",
+    }
+    names = [*(name for name, _ in PARSED.values()), "account_number"]
+    found = warehouse.query(
+        "reporter",
+        f"select failure._unparsed, array[{', '.join(f'staged.{name}::text' for name in names)}]"
+        " from audit.every_value_is_parsed as failure"
+        " inner join staging.transactions as staged using (transaction_id)"
+        " order by failure._source_line",
+    )
+    wrong = []
+    for (column, text), (unparsed, values) in zip(bad, found, strict=True):
+        name = PARSED[column][0] if column in PARSED else "account_number"
+        value = values[names.index(name)]
+        if unparsed != {name: text.strip(" ")} or value is not None:
+            wrong.append((column, text[:40], str(unparsed)[:80], value))
+    assert wrong == []
+    details = warehouse.query(
+        "reporter",
+        "select transaction_details from staging.transactions where _load_id = 2"
+        " order by _source_line",
+    )
+    assert [text for (text,) in details] == list(texts), "what is text stays as it was"
+
+
+def test_each_pair_of_amounts_is_reported_by_the_tests_it_fails(warehouse: Warehouse) -> None:
+    both, neither = "ensure_withdrawal_or_deposit", "withdrawal_or_deposit_is_present"
+    negative = "{}_amount_is_not_negative".format
+    pairs = {
+        ("5.00", ""): set(),
+        ("", "5.00"): set(),
+        ("5.00", "0.00"): set(),  # how some exports write "none"
+        ("-0.00", "5.00"): set(),
+        ("5.00", "6.00"): {both},
+        ("-5.00", "6.00"): {both, negative("withdrawal")},
+        ("-5.00", ""): {negative("withdrawal")},
+        ("", "(5.00)"): {negative("deposit")},
+        ("-0.01", "-0.01"): {both, negative("withdrawal"), negative("deposit")},
+        ("", ""): {neither},
+        ("0.00", ""): {neither},
+        ("0", "-0.00"): {neither},
+        ("1,5", ""): {neither, "every_value_is_parsed"},
+        ("1,5", "5.00"): {"every_value_is_parsed"},
+    }
+    rows = [row(n, withdrawal_amt=out, deposit_amt=into) for n, (out, into) in enumerate(pairs)]
+    balances = {"-7.00": set(), "0.00": set(), "": {"balance_amount_is_present"}}
+    rows += [row(100 + n, balance_amt=text) for n, text in enumerate(balances)]
+    warehouse.load(rows, load_id=1)
+    assert warehouse.dbt("run").success
+    tests = not_passed(warehouse.dbt("test", *WITHOUT_UNIT_TESTS))
+    failures: dict[int, set[str]] = {}
+    for test in tests:
+        for (line,) in warehouse.query("reporter", f"select _source_line from audit.{test}"):
+            failures.setdefault(line, set()).add(test)
+    expected = [*pairs.items(), *balances.items()]
+    differing = [
+        (amounts, failures.get(line, set()))
+        for line, (amounts, tests) in enumerate(expected, start=2)
+        if failures.get(line, set()) != tests
+    ]
+    assert differing == []
