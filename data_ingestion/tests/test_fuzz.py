@@ -131,7 +131,7 @@ def workbooks(draw) -> bytes:
     return packed.getvalue()
 
 
-@CHECKED
+@settings(CHECKED, max_examples=2_000 if FULL else 40)  # each takes as long as ten others
 @given(workbooks())
 def test_any_damaged_part_of_a_workbook_is_read_or_refused(tmp_path: Path, data):
     path = tmp_path / "damaged.xlsx"

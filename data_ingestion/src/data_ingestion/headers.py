@@ -25,6 +25,7 @@ DEPTH = 8
 BOM = "\ufeff"
 
 
+FIRST_WORD = re.compile("([^a-z0-9]*)([a-z0-9]*)")
 OTHERS = [byte for byte in range(256) if not bytes([byte]).isalnum()]
 # A field may be as long as a record.
 csv.field_size_limit(sys.maxsize)
@@ -51,13 +52,13 @@ class HeaderFinder:
 
     def _allow(self, text: str, before: str) -> None:
         """A record may begin with that name, in any case; behind its first word stands anything."""
-        lead = re.match("[^a-z0-9]*", text.lower())[0]
-        word = re.match("[a-z0-9]*", text.lower()[len(lead) :])[0]
+        lead, word = FIRST_WORD.match(text.lower()).groups()
         starts = {before + lead, before} if word else {before + lead} - {before}
         for start in starts:
             fixed = (start + word).encode()[:DEPTH]
-            for place, byte in enumerate(fixed):
-                self._may[place, [byte, bytes([byte]).upper()[0]]] = True
+            places = np.arange(len(fixed))
+            self._may[places, np.frombuffer(fixed, np.uint8)] = True
+            self._may[places, np.frombuffer(fixed.upper(), np.uint8)] = True
             if word:
                 self._may[len(fixed) : len(fixed) + 1, OTHERS] = True
             self._may[len(fixed) + bool(word) :] = True
