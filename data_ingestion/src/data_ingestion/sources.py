@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from data_ingestion.archive import check_directory, check_member
 from data_ingestion.errors import InputError, printable
 from data_ingestion.model import Dialect
 
@@ -140,6 +139,8 @@ class Source:
             yield from _read(self._file)
 
     def _from_zip(self) -> Iterator[bytes]:
+        from data_ingestion.archive import check_directory, check_member  # seldom needed, too
+
         check_directory(self._file)
         with zipfile.ZipFile(self._file) as archive:
             names = archive.namelist()
