@@ -99,7 +99,7 @@ def test_beside_what_others_make_of_the_same_files(warehouse, run, tmp_path, cap
     others = other_tools(warehouse)
     counts = {tool: Counter() for tool in (OURS, OURS_MANY, *others)}
     wrong = []
-    for case in cases(every_position=True) if FULL else some(every=25):
+    for case in cases(every_position=True) if FULL else some(every=60):
         if case.options:  # what others would have to be told in their own words
             continue
         path.write_bytes(case.data)
