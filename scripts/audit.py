@@ -102,7 +102,7 @@ def vulnerabilities(uv: str, projects: list[str]) -> int:
         raise AuditError("it knows nothing of jinja2 2.4.1, which has vulnerabilities")
     findings = []
     for project in projects:
-        export = [uv, "export", "--quiet", "--frozen", "--no-emit-project", "--all-groups"]
+        export = [uv, "export", "--quiet", "--frozen", "--no-emit-local", "--all-groups"]
         pinned = subprocess.run(
             [*export, "--project", project], capture_output=True, text=True, check=True
         ).stdout

@@ -98,7 +98,7 @@ def test_the_next_run_loads_nothing_twice(stack):
     rows = "select (select count(*) from raw.transactions), (select count(*) from raw._loads)"
     before = stack.query(rows)
     runs = len(history(stack))
-    trigger = stack.make("trigger", "BACKDATED=warn")
+    trigger = stack.make("trigger", "FILE=transactions_data.csv", "BACKDATED=warn")
     assert trigger.returncode == 0, trigger.stdout
     assert stack.query(rows) == before
     assert len(history(stack)) == runs + 4

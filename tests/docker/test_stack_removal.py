@@ -56,7 +56,7 @@ def test_data_does_not_survive_clean_and_comes_back_from_a_backup(docker_stack):
     assert airflow_api(docker_stack.environment)(runs) == before
     made = superset_api(docker_stack.environment)(f"/api/v1/chart/{chart}")["result"]
     assert made["slice_name"] == "Made by hand"
-    trigger = docker_stack.make("trigger")
+    trigger = docker_stack.make("trigger", "FILE=transactions_data.csv")
     assert task_states(trigger)[0] == ("parse_and_populate_csv", "success"), trigger.stdout
     assert docker_stack.query(COUNTS) == counts
 
