@@ -137,7 +137,7 @@ def _theirs(case: Case, rows: list[Values] | None) -> str:
 
 
 def _publish(counts: dict[str, Counter]) -> None:
-    columns = ["", RIGHT, REFUSED, WRONG, UNTOLD]
+    columns = ["read by", RIGHT, REFUSED, WRONG, UNTOLD]
     rows = [[tool, *(found[result] for result in columns[1:])] for tool, found in counts.items()]
     print("", *columns, sep=" | ")
     for row in rows:
