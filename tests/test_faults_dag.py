@@ -172,7 +172,7 @@ def test_whatever_is_killed_in_a_task_the_run_ends_as_it_should(
         state, tries, end = instances[task]
         happened = ("went on" if tries == 1 else "tried again") if state == "success" else FAILED
         seconds = (end - when).total_seconds()
-        figures.add(f"kill -9: {plan[task]}, in each task", *compared, happened, seconds)
+        figures.add(f"kill -9: {plan[task]}, in a task", *compared, happened, seconds)
 
 
 def test_two_runs_at_once_take_turns_and_loads_beside_them_double_nothing(stack, books, figures):

@@ -103,4 +103,4 @@ def test_whatever_is_taken_away_in_a_task_the_run_ends_as_it_should(
         if part is not None:
             what = part if part == CONTAINER else f"{part}'s container killed"
             happened = "the run went on" if ended[task] == "success" else "the test task failed"
-            figures.add(f"Docker: {what}, in each task", *compared, happened, seconds)
+            figures.add(f"Docker: {what}, in a task", *compared, happened, seconds)
