@@ -159,7 +159,7 @@ lint: install-. ## Check style, types of mistakes, and the SQL
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/yamllint --strict .
-	.venv/bin/shellcheck .ci/run scripts/get_chromium.sh scripts/get_faketime.sh tests/docker/engine tests/docker/images/postgres-entrypoint
+	.venv/bin/shellcheck .ci/run $(wildcard scripts/*.sh) tests/docker/engine tests/docker/images/postgres-entrypoint
 	cd dbt && ../.venv/bin/sqlfluff lint models tests
 	@for project in $(PROJECTS); do $(UV) lock --check --quiet --project $$project || exit; done
 

@@ -17,7 +17,7 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 from harness import SEED, Books, Figures
-from support import SAMPLE, Stack, Truth, listen, stack_environment
+from support import SAMPLE, Stack, Truth, amount, listen, stack_environment
 
 NO_BROWSER = "no Chromium or Chrome on this machine: install one, or set CHROMIUM to its program"
 # The browser itself is to ask no host, either.
@@ -64,9 +64,6 @@ def pytest_terminal_summary(terminalreporter):
 def truth() -> Truth:
     def day(text):
         return datetime.strptime(text, "%b %d, %y")
-
-    def amount(text):
-        return Decimal(text.replace(",", "").strip() or 0)
 
     with SAMPLE.open(newline="") as file:
         rows = [tuple(row) for row in csv.reader(file)][1:]

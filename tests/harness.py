@@ -14,19 +14,18 @@ import os
 import subprocess
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 
 import psutil
 
-from support import PROJECT, Stack
+from support import PROJECT, Stack, amount
 
 FULL = os.environ.get("FAULTS") == "full"
 SEED = 20261122
 TASKS = ("parse_and_populate_csv", "transform_data", "test_transformed_data")
-TABLE = "dag_faults"
 COLUMNS = ["fault", "tries", "lost", "doubled", "what happened"]
 LOADER = PROJECT / "data_ingestion" / ".venv" / "bin" / "data-ingestion"
 DBT = PROJECT / "dbt" / ".venv" / "bin" / "dbt"
@@ -74,10 +73,6 @@ class Books:
 
     def add(self, file: Path) -> None:
         """A file that is to be loaded, too."""
-
-        def amount(text: str) -> Decimal:
-            return Decimal(text.replace(",", "").strip() or 0)
-
         with file.open(newline="") as lines:
             for row in list(csv.reader(lines))[1:]:
                 key = hash(tuple(row))
@@ -126,9 +121,8 @@ def by_hand(stack: Stack, role: str, *command: Path | str) -> subprocess.Popen:
 
 def processes_outside(stack: Stack) -> list[str]:
     """Processes of the stack that are not supervisord's any more, nor started by this test."""
-    supervisord = psutil.Process(int((stack.folder / "state" / "supervisord.pid").read_text()))
-    known = {supervisord.pid, os.getpid()}
-    for parent in (supervisord, psutil.Process()):
+    known = {stack.supervisord.pid, os.getpid()}
+    for parent in (stack.supervisord, psutil.Process()):
         known |= {process.pid for process in parent.children(recursive=True)}
     found = []
     for process in psutil.process_iter():
@@ -162,6 +156,18 @@ def assert_all_is_well(
     return compared
 
 
+def publish(table: str, rows: Iterable[list]) -> None:
+    """Put rows into the folder of RELIABILITY_RESULTS, if named, over those of the same faults."""
+    folder, rows = os.environ.get("RELIABILITY_RESULTS"), {row[0]: row for row in rows}
+    if not folder or not rows:
+        return
+    path = Path(folder, f"{table}.json")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    before = json.loads(path.read_text())["rows"] if path.exists() else []
+    merged = list(({row[0]: row for row in before} | rows).values())
+    path.write_text(json.dumps({"columns": COLUMNS, "rows": merged}, indent=1) + "\n")
+
+
 @dataclass
 class Figures:
     """Rows of the table of faults, kept as they come: each run writes its own over the last."""
@@ -181,13 +187,8 @@ class Figures:
         return [fault, len(lost), sum(lost), sum(doubled), told]
 
     def write(self) -> None:
-        """Print the rows, and put them into the folder of RELIABILITY_RESULTS, if it is named."""
-        rows = {fault: self.row(fault) for fault in self.tries}
-        for row in rows.values():
+        """Print the rows, and publish them."""
+        rows = [self.row(fault) for fault in self.tries]
+        for row in rows:
             print(*row, sep=" | ")
-        if (folder := os.environ.get("RELIABILITY_RESULTS")) and rows:
-            path = Path(folder, f"{TABLE}.json")
-            path.parent.mkdir(parents=True, exist_ok=True)
-            before = json.loads(path.read_text())["rows"] if path.exists() else []
-            table = list(({row[0]: row for row in before} | rows).values())
-            path.write_text(json.dumps({"columns": COLUMNS, "rows": table}, indent=1))
+        publish("dag_faults", rows)

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 
+import psutil
 import psycopg2
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -67,6 +68,11 @@ class Stack:
     @property
     def data(self) -> Path:
         return self.folder / "data"
+
+    @property
+    def supervisord(self) -> psutil.Process:
+        """The process that has started all others, without Docker."""
+        return psutil.Process(int((self.folder / "state" / "supervisord.pid").read_text()))
 
     def connect(self, role: str = "postgres"):
         return psycopg2.connect(
@@ -124,6 +130,11 @@ def add_chart(environment: dict[str, str], name: str) -> int:
     dataset = superset("/api/v1/dataset/")["result"][0]
     body = {"datasource_id": dataset["id"], "datasource_type": "table", "viz_type": "table"}
     return superset("/api/v1/chart/", body | {"slice_name": name, "params": "{}"})["id"]
+
+
+def amount(text: str) -> Decimal:
+    """What a statement's text says of money; none is 0."""
+    return Decimal(text.replace(",", "").strip() or 0)
 
 
 def task_states(trigger: subprocess.CompletedProcess) -> list[tuple[str, str]]:

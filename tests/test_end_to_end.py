@@ -224,9 +224,8 @@ def test_reporter_reads_staging_marts_and_audit_and_nothing_else(stack):
 
 def of_each_process(stack, what):
     """What `what` says of each process of the stack, by pid, without those that end meanwhile."""
-    supervisord = psutil.Process(int((stack.folder / "state" / "supervisord.pid").read_text()))
     said = {}
-    for process in [supervisord, *supervisord.children(recursive=True)]:
+    for process in [stack.supervisord, *stack.supervisord.children(recursive=True)]:
         with contextlib.suppress(psutil.NoSuchProcess):
             said[process.pid] = what(process)
     return said

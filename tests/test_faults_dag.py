@@ -70,14 +70,10 @@ def plans() -> list[dict[str, str]]:
     return [kills(*turn) for turn in turns] * 2
 
 
-def supervisord(stack: Stack) -> psutil.Process:
-    return psutil.Process(int((stack.folder / "state" / "supervisord.pid").read_text()))
-
-
 def program(stack: Stack, task: str) -> psutil.Process | None:
     """The loader's or dbt's process in that task, if it runs."""
     name, command = PROGRAMS[task]
-    for process in supervisord(stack).children(recursive=True):
+    for process in stack.supervisord.children(recursive=True):
         with contextlib.suppress(psutil.Error):
             words = process.cmdline()
             if command in words and Path(words[words.index(command) - 1]).name == name:
@@ -89,7 +85,7 @@ def victim(stack: Stack, part: str, process: psutil.Process) -> psutil.Process:
     """The part that is to be killed while that process of a task runs."""
     if part in TASK_PARTS:
         return [process, *process.parents()][TASK_PARTS.index(part)]
-    for child in supervisord(stack).children():
+    for child in stack.supervisord.children():
         if re.search(PARTS[part], " ".join(child.cmdline())):
             return child
     raise AssertionError(f"{part} does not run")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 import random
 import shutil
 import tempfile
@@ -11,10 +9,10 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from scene import FULL, Warehouse
+from scene import Warehouse
 from story import Found, Story
 
-COLUMNS = ["fault", "tries", "lost", "doubled", "what happened"]
+from harness import COLUMNS, FULL, publish
 
 
 class Tally:
@@ -60,13 +58,8 @@ def pytest_terminal_summary(terminalreporter):
 
 def pytest_sessionfinish(session):
     """Keep the figures, where somebody wants them and all that they stand for was tried."""
-    folder, rows = os.environ.get("RELIABILITY_RESULTS"), TALLY.rows()
-    if folder and rows and session.exitstatus == 0:
-        path = Path(folder, "loader_faults.json")
-        faults = {row[0] for row in rows}
-        others = json.loads(path.read_text())["rows"] if path.exists() else []
-        rows = [row for row in others if row[0] not in faults] + rows
-        path.write_text(json.dumps({"columns": COLUMNS, "rows": rows}, indent=1) + "\n")
+    if session.exitstatus == 0:
+        publish("loader_faults", TALLY.rows())
 
 
 @pytest.fixture

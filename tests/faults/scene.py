@@ -15,10 +15,9 @@ import psutil
 import psycopg2
 
 from elt_local.postgres import Server
+from harness import FULL, LOADER
 from support import PROJECT, free_port
 
-FULL = os.environ.get("FAULTS") == "full"
-LOADER = PROJECT / "data_ingestion" / ".venv" / "bin" / "data-ingestion"
 SESSIONS = "select pid from pg_stat_activity where application_name = 'data-ingestion'"
 
 

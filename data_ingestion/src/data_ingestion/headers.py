@@ -23,8 +23,6 @@ MIN_NAMES = 3
 # So many bytes tell almost every record from a header; what they leave is parsed.
 DEPTH = 8
 BOM = "\ufeff"
-
-
 FIRST_WORD = re.compile("([^a-z0-9]*)([a-z0-9]*)")
 OTHERS = [byte for byte in range(256) if not bytes([byte]).isalnum()]
 # A field may be as long as a record.

@@ -44,7 +44,7 @@ def explain() -> str:
 def containers(*options: str) -> list[dict]:
     """What Compose says of each container of the stack that runs (of all with `--all`).
 
-    None where there is no Docker.
+    An empty list where there is no Docker.
     """
     if shutil.which("docker") is None:
         return []
