@@ -171,9 +171,9 @@ format: install-. ## Bring the code into the project's style
 # Two lanes for two cores: the end-to-end run mostly waits. Each brings its own Postgres.
 test: install install-. ## Run all tests
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target \
-	    test-components test-end-to-end test-faults-bounded
+	    test-components test-end-to-end test-faults-warehouse
 
-.PHONY: test-components test-end-to-end test-faults-bounded
+.PHONY: test-components test-end-to-end test-faults-warehouse test-faults-stacks test-bad-input
 test-components: install
 	$(ELT) with-postgres -- $(MAKE) --no-print-directory \
 	    test-local test-data-ingestion test-dbt test-airflow test-superset
@@ -181,20 +181,27 @@ test-components: install
 test-end-to-end: install install-. browser
 	.venv/bin/pytest tests --ignore tests/docker --ignore tests/faults
 
-test-faults-bounded: install-. install-data_ingestion install-dbt faketime
+test-faults-warehouse: install-. install-data_ingestion install-dbt faketime
 	.venv/bin/pytest tests/faults
 
 # What takes an engine is left out where there is none: its rows are then missing in the table.
 FAULTS_OF_CONTAINERS = $(if $(shell docker info 2>/dev/null),$(wildcard tests/docker/*faults*.py))
 
+test-faults-stacks: install install-.
+	.venv/bin/pytest $(wildcard tests/test_faults_*.py) $(FAULTS_OF_CONTAINERS)
+
+test-bad-input: install
+	$(ELT) with-postgres -- $(MAKE) --no-print-directory test-data-ingestion test-dbt
+
+# Two lanes again, and the figures of one are not lost by what fails in another.
 .PHONY: test-faults
 test-faults: export FAULTS := full
 test-faults: export RELIABILITY_RESULTS := $(abspath .state/reliability)
-test-faults: install install-. faketime browser ## Hurt it in every way, in full, and write docs/reliability.md's tables
+test-faults: install install-. faketime ## Hurt it in every way, in full, and write docs/reliability.md's tables
 	@rm -rf $(RELIABILITY_RESULTS) && mkdir -p $(RELIABILITY_RESULTS)
-	.venv/bin/pytest tests/faults $(wildcard tests/test_faults_*.py) $(FAULTS_OF_CONTAINERS)
-	$(ELT) with-postgres -- $(MAKE) --no-print-directory test-data-ingestion test-dbt
-	@$(PYTHON) scripts/reliability.py $(RELIABILITY_RESULTS)
+	@$(MAKE) --no-print-directory --jobs=2 --keep-going --output-sync=line \
+	    test-faults-stacks test-faults-warehouse test-bad-input; ended=$$?; \
+	    $(PYTHON) scripts/reliability.py $(RELIABILITY_RESULTS) && exit $$ended
 
 .PHONY: browser faketime screenshots
 browser:

@@ -27,16 +27,18 @@ class DockerStack(Stack):
         )  # fmt: skip
         return dict(line.split() for line in shown.splitlines())
 
-    def task_containers(self) -> list[str]:
+    def task_containers(self, shown: str = "{{.ID}}") -> list[str]:
         """Containers on the tasks' network that Compose did not make: those of tasks.
 
         (Compose's label of the project is on the images already, and so on these as well.)
         """
-        shown = docker(
-            "ps", "--all", "--filter", f"network={self.project}-tasks",
-            "--format", '{{.ID}} {{.Label "com.docker.compose.oneoff"}}',
+        oneoff = '{{.Label "com.docker.compose.oneoff"}}'
+        lines = docker(
+            "ps", "--all", "--no-trunc", "--filter", f"network={self.project}-tasks",
+            "--format", f"{shown}\t{oneoff}",
         )  # fmt: skip
-        return [line for line in shown.splitlines() if not line.split()[1:]]
+        each = [line.partition("\t") for line in lines.splitlines()]
+        return [task for task, _, oneoff in each if not oneoff]
 
 
 @pytest.fixture(scope="session")

@@ -145,7 +145,7 @@ def test_a_killed_task_leaves_no_container(docker_stack):
         cursor.execute("select pg_advisory_xact_lock(hashtextextended('raw.transactions', 0))")
         trigger.start()
         wait_until(docker_stack.task_containers)
-        container = docker_stack.task_containers()[0].strip()
+        container = docker_stack.task_containers()[0]
         seen = docker("inspect", "--format", "{{.Config.User}} {{json .Mounts}}", container)
         user, mounts = seen.split(maxsplit=1)
         assert user == "loader"

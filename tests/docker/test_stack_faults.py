@@ -3,7 +3,6 @@ container left. On the stack of test_stack.py."""
 
 from __future__ import annotations
 
-import json
 import random
 import subprocess
 import time
@@ -14,6 +13,7 @@ import pytest
 from harness import FULL, SEED, TASKS, Books, assert_all_is_well, new_file, wait_until
 from support import docker, task_states
 
+ROWS = 300_000
 COMMANDS = dict(zip(TASKS, ("load", "run", "test"), strict=True))
 SERVICES = {
     "scheduler": "airflow-scheduler",
@@ -41,24 +41,28 @@ def books(docker_stack) -> Books:
 
 
 def running(docker_stack, task: str) -> str | None:
-    """Id of the container of that task, if one runs."""
-    for container in docker_stack.task_containers():
-        shown = docker("inspect", "--format", "{{.State.Running}} {{json .Config.Cmd}}", container)
-        alive, command = shown.split(maxsplit=1)
-        if alive == "true" and json.loads(command)[0] == COMMANDS[task]:
-            return container.strip()
+    """Id of the container of that task, if one runs: one question, as it may go at any time."""
+    for line in docker_stack.task_containers("{{.ID}} {{.State}} {{.Command}}"):
+        container, state, command = line.split(maxsplit=2)
+        if state == "running" and COMMANDS[task] in command.strip('"').split():
+            return container
     return None
 
 
 def take_away(docker_stack, part: str, container: str) -> None:
-    """Remove a task's container, or kill a service and let it start anew."""
+    """Remove a task's container, or kill a service and let it start anew.
+
+    The container stands still meanwhile: it may not end before it has been hurt.
+    """
+    docker("pause", container)
     if part == CONTAINER:
         docker("rm", "--force", container)
         return
     service = docker_stack.containers()[SERVICES[part]]
     docker("kill", service)
     if part == "scheduler":  # nobody is there who would remove it
-        assert container[:12] in " ".join(docker_stack.task_containers())
+        assert container in docker_stack.task_containers()
+    docker("unpause", container)
     docker("start", service)
 
 
@@ -87,7 +91,7 @@ def log(docker_stack, task: str) -> str:
 def test_whatever_is_taken_away_in_a_task_the_run_ends_as_it_should(
     docker_stack, books, figures, chance, plan
 ):
-    file = new_file(docker_stack, SEED + len(books.rows), 100_000)
+    file = new_file(docker_stack, SEED + len(books.rows), ROWS)
     books.add(file)
     began = time.monotonic()
     watch = run_with_faults(docker_stack, file.name, plan, chance)
