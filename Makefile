@@ -196,10 +196,11 @@ test-bad-input: install
 # Two lanes again, and the figures of one are not lost by what fails in another.
 .PHONY: test-faults
 test-faults: export FAULTS := full
+test-faults: export PYTEST_ADDOPTS += --verbose
 test-faults: export RELIABILITY_RESULTS := $(abspath .state/reliability)
 test-faults: install install-. faketime ## Hurt it in every way, in full, and write docs/reliability.md's tables
 	@rm -rf $(RELIABILITY_RESULTS) && mkdir -p $(RELIABILITY_RESULTS)
-	@$(MAKE) --no-print-directory --jobs=2 --keep-going --output-sync=line \
+	@$(MAKE) --no-print-directory --jobs=2 --keep-going \
 	    test-faults-stacks test-faults-warehouse test-bad-input; ended=$$?; \
 	    $(PYTHON) scripts/reliability.py $(RELIABILITY_RESULTS) && exit $$ended
 

@@ -21,7 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 
-from data_ingestion import tables
+from data_ingestion import audit
 from data_ingestion.errors import InputError, printable
 from data_ingestion.model import Load, Options
 from data_ingestion.progress import Progress
@@ -55,11 +55,11 @@ def load_file(path: Path, options: Options, warehouse: Warehouse, progress: Prog
 
 def _write_failure(connection: Connection, load: Load) -> int:
     with connection.cursor() as cursor:
-        tables.create_audit_tables(cursor)
-        tables.lock(cursor, load.table)
-        if not tables.is_written(cursor, load):
-            load.load_id = tables.next_load_id(cursor, load.table)
-            tables.write_audit(cursor, load)
+        audit.create_tables(cursor)
+        audit.lock(cursor, load.table)
+        if not audit.is_written(cursor, load):
+            load.load_id = audit.next_load_id(cursor, load.table)
+            audit.write(cursor, load)
     return load.load_id
 
 
@@ -118,10 +118,10 @@ class _FileLoad:
     def run(self, connection: Connection) -> Load | None:
         """One attempt in the caller's transaction; None when the file is known already."""
         with connection.cursor() as cursor:
-            tables.create_audit_tables(cursor)
+            audit.create_tables(cursor)
             connection.commit()
             self._lock(cursor)
-            if self.load.load_id and tables.is_written(cursor, self.load):
+            if self.load.load_id and audit.is_written(cursor, self.load):
                 log.info(
                     "%s: the load had ended when the connection was lost", printable(self._name)
                 )
@@ -132,7 +132,7 @@ class _FileLoad:
                 load.file_size = source.size
                 if not self._options.force and self._is_known(cursor, source):
                     return None
-                load.load_id = tables.next_load_id(cursor, load.table)
+                load.load_id = audit.next_load_id(cursor, load.table)
                 with ThreadPoolExecutor(max_workers=1) as thread:
                     hashing = thread.submit(self._hash_file, source)
                     try:
@@ -145,20 +145,20 @@ class _FileLoad:
                 hashing.result()
                 source.check_unchanged()
             self._check_sum()
-            tables.write_audit(cursor, load)
+            audit.write(cursor, load)
         return load
 
     def _lock(self, cursor: Cursor) -> None:
         table = self._options.table
-        if not tables.lock(cursor, table, wait=False):
+        if not audit.lock(cursor, table, wait=False):
             log.info("%s: waiting for another load of raw.%s", printable(self._name), table)
-            tables.lock(cursor, table)
+            audit.lock(cursor, table)
 
     def _is_known(self, cursor: Cursor, source: Source) -> bool:
-        if not tables.sizes_loaded(cursor, self.load):
+        if not audit.sizes_loaded(cursor, self.load):
             return False
         self._hash_file(source)
-        known = tables.known_load(cursor, self.load)
+        known = audit.known_load(cursor, self.load)
         if known is None:
             return False
         log.info(
