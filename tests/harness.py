@@ -20,6 +20,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import psutil
+import psycopg2
 
 from support import PROJECT, Stack, amount
 
@@ -29,6 +30,11 @@ TASKS = ("parse_and_populate_csv", "transform_data", "test_transformed_data")
 COLUMNS = ["fault", "tries", "lost", "doubled", "what happened"]
 LOADER = PROJECT / "data_ingestion" / ".venv" / "bin" / "data-ingestion"
 DBT = PROJECT / "dbt" / ".venv" / "bin" / "dbt"
+PROGRAMS = {
+    "parse_and_populate_csv": ("data-ingestion", "load"),
+    "transform_data": ("dbt", "run"),
+    "test_transformed_data": ("dbt", "test"),
+}
 COUNTS = """
     select (select count(*) from raw.transactions),
            (select count(distinct _row_hash) from raw.transactions),
@@ -103,6 +109,28 @@ def new_file(stack: Stack, seed: int, rows: int) -> Path:
     command = [LOADER, "sample", "--rows", str(rows), "--seed", str(seed), "--out", file]
     subprocess.run(command, check=True, capture_output=True)
     return file
+
+
+def program(stack: Stack, task: str) -> psutil.Process | None:
+    """The loader's or dbt's process in that task, if it runs."""
+    name, command = PROGRAMS[task]
+    for process in stack.supervisord.children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            words = process.cmdline()
+            if command in words and Path(words[words.index(command) - 1]).name == name:
+                return process
+    return None
+
+
+def metadata(stack: Stack, statement: str) -> list[tuple]:
+    """What Airflow's own database says: also while its api-server is away."""
+    connection = psycopg2.connect(
+        host="127.0.0.1", port=stack.environment["WAREHOUSE_PORT"], dbname="airflow",
+        user="postgres", password=stack.environment["POSTGRES_PASSWORD"],
+    )  # fmt: skip
+    with contextlib.closing(connection), connection.cursor() as cursor:
+        cursor.execute(statement)
+        return cursor.fetchall()
 
 
 def by_hand(stack: Stack, role: str, *command: Path | str) -> subprocess.Popen:

@@ -26,17 +26,14 @@ from harness import (
     TASKS,
     assert_all_is_well,
     by_hand,
+    metadata,
     new_file,
+    program,
     wait_until,
 )  # fmt: skip
 from support import Stack, task_states
 
 ROWS = 300_000
-PROGRAMS = {
-    "parse_and_populate_csv": ("data-ingestion", "load"),
-    "transform_data": ("dbt", "run"),
-    "test_transformed_data": ("dbt", "test"),
-}
 # Processes that supervisord has started, by what stands in their command lines.
 PARTS = {
     "scheduler": "airflow scheduler",
@@ -70,17 +67,6 @@ def plans() -> list[dict[str, str]]:
     return [kills(*turn) for turn in turns] * 2
 
 
-def program(stack: Stack, task: str) -> psutil.Process | None:
-    """The loader's or dbt's process in that task, if it runs."""
-    name, command = PROGRAMS[task]
-    for process in stack.supervisord.children(recursive=True):
-        with contextlib.suppress(psutil.Error):
-            words = process.cmdline()
-            if command in words and Path(words[words.index(command) - 1]).name == name:
-                return process
-    return None
-
-
 def victim(stack: Stack, part: str, process: psutil.Process) -> psutil.Process:
     """The part that is to be killed while that process of a task runs."""
     if part in TASK_PARTS:
@@ -89,17 +75,6 @@ def victim(stack: Stack, part: str, process: psutil.Process) -> psutil.Process:
         if re.search(PARTS[part], " ".join(child.cmdline())):
             return child
     raise AssertionError(f"{part} does not run")
-
-
-def metadata(stack: Stack, statement: str) -> list[tuple]:
-    """What Airflow's own database says: also while its api-server is away."""
-    connection = psycopg2.connect(
-        host="127.0.0.1", port=stack.environment["WAREHOUSE_PORT"], dbname="airflow",
-        user="postgres", password=stack.environment["POSTGRES_PASSWORD"],
-    )  # fmt: skip
-    with contextlib.closing(connection), connection.cursor() as cursor:
-        cursor.execute(statement)
-        return cursor.fetchall()
 
 
 def has_ended(stack: Stack, task: str, before: int) -> bool:
