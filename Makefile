@@ -174,8 +174,9 @@ test: install install-. ## Run all tests
 	    test-components test-end-to-end test-faults-warehouse
 
 .PHONY: test-components test-end-to-end test-faults-warehouse test-faults-stacks test-bad-input
+# (A lane is one after the other: its make is told nothing of the other lane.)
 test-components: install
-	$(ELT) with-postgres -- $(MAKE) --no-print-directory \
+	MAKEFLAGS= $(ELT) with-postgres -- $(MAKE) --no-print-directory \
 	    test-local test-data-ingestion test-dbt test-airflow test-superset
 
 test-end-to-end: install install-. browser
@@ -191,7 +192,7 @@ test-faults-stacks: install install-.
 	.venv/bin/pytest $(wildcard tests/test_faults_*.py) $(FAULTS_OF_CONTAINERS)
 
 test-bad-input: install
-	$(ELT) with-postgres -- $(MAKE) --no-print-directory test-data-ingestion test-dbt
+	MAKEFLAGS= $(ELT) with-postgres -- $(MAKE) --no-print-directory test-data-ingestion test-dbt
 
 # Two lanes again, and the figures of one are not lost by what fails in another.
 .PHONY: test-faults
