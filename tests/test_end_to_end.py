@@ -5,8 +5,6 @@ The tests of this file run in their order on one stack; each starts from what th
 
 from __future__ import annotations
 
-import contextlib
-import itertools
 import json
 import os
 import re
@@ -23,7 +21,6 @@ import pytest
 from support import Stack, free_port, task_states
 
 BACKDATED = "value_date_greater_than_transaction_date"
-PORTS = ("WAREHOUSE_PORT", "AIRFLOW_PORT", "SUPERSET_PORT")
 REFUSED = (
     psycopg2.errors.InsufficientPrivilege,
     psycopg2.errors.ObjectNotInPrerequisiteState,  # a view that nobody can write to
@@ -220,49 +217,6 @@ def test_reporter_reads_staging_marts_and_audit_and_nothing_else(stack):
             host="127.0.0.1", port=stack.environment["WAREHOUSE_PORT"], dbname="airflow",
             user="reporter", password=stack.environment["REPORTER_PASSWORD"],
         )  # fmt: skip
-
-
-def of_each_process(stack, what):
-    """What `what` says of each process of the stack, by pid, without those that end meanwhile."""
-    said = {}
-    for process in [stack.supervisord, *stack.supervisord.children(recursive=True)]:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            said[process.pid] = what(process)
-    return said
-
-
-def test_nothing_listens_beyond_loopback(stack):
-    connections = of_each_process(stack, lambda process: process.net_connections("inet"))
-    assert len(connections) > 4
-    listening = {
-        connection.laddr
-        for connection in itertools.chain(*connections.values())
-        if connection.status == psutil.CONN_LISTEN
-    }
-    assert {address.ip for address in listening} == {"127.0.0.1"}
-    ports = {int(stack.environment[name]) for name in PORTS}
-    assert {address.port for address in listening} == ports
-
-
-def test_no_secret_is_in_a_log_or_on_a_command_line(stack):
-    values = {
-        name: value
-        for name, value in stack.environment.items()
-        if name.endswith("_PASSWORD") and len(value) > 12
-    }
-    assert len(values) >= 6
-    files = [path for path in (stack.folder / "state" / "logs").glob("**/*") if path.is_file()]
-    assert len(files) > 10
-    texts = {str(path): path.read_text(errors="replace") for path in files}
-    for pid, words in of_each_process(stack, psutil.Process.cmdline).items():
-        texts[f"process {pid}"] = " ".join(words)
-    found = [
-        (place, name)
-        for place, text in texts.items()
-        for name, value in values.items()
-        if value in text
-    ]
-    assert found == []
 
 
 def test_a_taken_port_is_named(stack):

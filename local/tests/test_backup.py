@@ -1,14 +1,22 @@
 """`make backup` of a stack in Docker: a whole backup, or none."""
 
+import contextlib
 import hashlib
+import io
 import json
 import os
 import resource
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from support import DOCKER, Done, refused
+import psycopg2
+import pytest
+
+from elt_local.stack import Stack
+from support import DOCKER, Done, elt, refused
 
 
 def test_a_backup_is_its_owners_alone_and_has_no_secret(stack, saved):
@@ -68,3 +76,45 @@ def test_without_a_stack_nothing_can_be_backed_up(stack, folder, tmp_path, monke
     (tmp_path / "docker").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     assert "nothing is running" in refused("backup")
+
+
+@pytest.mark.parametrize("key", ["AIRFLOW__CORE__FERNET_KEY", "SUPERSET_SECRET_KEY"])
+def test_a_key_that_is_not_in_use_is_no_key_of_a_backup(stack, folder, monkeypatch, key):
+    monkeypatch.setenv(key, "of a new .env")
+    assert f"{key} in .env is not the one" in refused("backup")
+    assert list((stack / "backups").iterdir()) == [folder]
+
+
+def test_of_two_stacks_none_is_taken_for_the_other(folder, monkeypatch):
+    monkeypatch.setattr(Stack, "running", lambda _: True)
+    for command in (["backup"], ["restore", "--force", folder.name]):
+        assert "stop the other with" in refused(*command)
+
+
+def dumped(stack: Path, table: str) -> list[str]:
+    """Rows of a table of the schema raw in the newest backup, as text."""
+    newest = max((stack / "backups").iterdir())
+    done = subprocess.run(
+        [Path(os.environ["PROGRAMS"], "pg_restore"), "--data-only", "--schema=raw",
+         f"--table={table}", "--file=-", newest / "warehouse.dump"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return done.stdout.partition("FROM stdin;\n")[2].partition("\\.\n")[0].splitlines()
+
+
+def test_beside_a_first_load_all_of_it_is_there_or_nothing(stack, folder):
+    with contextlib.closing(psycopg2.connect()) as load, ThreadPoolExecutor(1) as pool:
+        cursor = load.cursor()
+        cursor.execute("truncate raw.transactions")
+        copy = "copy raw.transactions from stdin (freeze)"
+        cursor.copy_expert(copy, io.StringIO("4\tof a first load\n"))
+        cursor.execute("insert into raw._loads values (2, 'loaded')")
+        backup = pool.submit(elt, "backup")
+        deadline = time.monotonic() + 30
+        waiting = "select from pg_locks where not granted"
+        while not cursor.execute(waiting) and not cursor.rowcount:
+            assert time.monotonic() < deadline, "the backup does not wait for the load"
+        load.commit()
+        assert backup.result().returncode == 0, backup.result().stdout
+    assert dumped(stack, "transactions") == ["4\tof a first load"]
+    assert dumped(stack, "_loads") == ["1\tloaded", "2\tloaded"]

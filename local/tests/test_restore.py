@@ -137,6 +137,23 @@ def test_a_failure_between_two_servers_leaves_both_as_they_were(folder):
     statement("drop table later", "superset")
 
 
+def test_what_was_there_is_kept_until_the_stack_has_started(stack, saved, folder, monkeypatch):
+    statement("delete from raw.transactions")
+    monkeypatch.setenv("UP_ENDS_WITH", "1")
+    done = elt("restore", "--force", folder.name)
+    assert done.returncode == 1
+    assert done.stdout.endswith("is kept in superset_old, airflow_old, warehouse_old\n")
+    with contextlib.closing(psycopg2.connect(dbname="warehouse_old")) as before:
+        cursor = before.cursor()
+        cursor.execute("select from raw.transactions")
+        assert cursor.rowcount == 0
+    statement("create database airflow_new", "postgres")  # left by one that was killed
+    monkeypatch.delenv("UP_ENDS_WITH")
+    again = elt("restore", "--force", folder.name)
+    assert again.returncode == 0, again.stdout
+    assert everything() == saved[1]
+
+
 def test_which_backup_is_asked_and_the_newest_is_named(stack, folder):
     assert refused("restore", "--force", "").endswith(f"FROM={folder}` takes the newest")
     shutil.rmtree(folder)

@@ -12,11 +12,12 @@ import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
-from elt_local.databases import OWNERS, Databases, reason, running
+from elt_local.databases import OWNERS, QUIETLY, Databases, reason, running
 from elt_local.errors import StackError
 from elt_local.manifest import (
     KEYS,
@@ -30,6 +31,18 @@ from elt_local.manifest import (
 from elt_local.settings import Settings
 
 BLOCK = 1 << 20  # bytes
+# Locks first, and then what this transaction sees: rows that were loaded into an empty table are
+# there for older transactions too (COPY's FREEZE), but what was written beside them is not.
+SNAPSHOT = r"""
+select coalesce('lock table ' || string_agg(c.oid::regclass::text, ', ' order by c.oid)
+                || ' in access share mode', 'select') as lock
+from pg_class as c
+where relkind in ('r', 'p') and relnamespace::regnamespace::text
+      not in ('pg_catalog', 'information_schema', 'pg_toast') \gset
+begin isolation level repeatable read read only;
+:lock;
+select pg_export_snapshot();
+"""
 HOLDS = {
     "superset": "select format('%s charts on %s dashboards',"
     " (select count(*) from slices), (select count(*) from dashboards))",
@@ -64,11 +77,27 @@ def take(settings: Settings) -> Path:
         try:
             _fill(partial, databases, f"{now:%Y-%m-%dT%H:%M:%SZ}")
             partial.rename(folder)
+            _sync(settings.backup_dir)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
     except OSError as error:
         raise StackError(f"could not write a backup to {folder}: {error.strerror}") from None
     return folder
+
+
+def key_in_use(databases: Databases, name: str) -> str:
+    """What those who use the database `name` encrypt with.
+
+    Raises:
+        StackError: it is not what `.env` says, and a backup would be of no use with that.
+    """
+    key = KEYS[name]
+    if databases.key(name, key) != databases.settings[key]:
+        raise StackError(
+            f"{key} in .env is not the one {name} was started with: put that .env back, or "
+            "start the stack anew if the key was changed on purpose"
+        )
+    return databases.settings[key]
 
 
 def _fill(folder: Path, databases: Databases, taken_at: str) -> None:
@@ -92,23 +121,51 @@ def _fill(folder: Path, databases: Databases, taken_at: str) -> None:
     Manifest(
         taken_at=taken_at,
         stack=databases.kind,
-        keys={key: fingerprint(databases.settings[key]) for key in KEYS.values()},
+        keys={key: fingerprint(key_in_use(databases, name)) for name, key in KEYS.items()},
         versions={name: locked_version(name) for name in PACKAGES},
         databases=dumps,
     ).write(folder, sums)
     for path in [*folder.iterdir(), folder]:
         path.chmod(0o700 if path == folder else 0o600)
-        handle = os.open(path, os.O_RDONLY)
-        os.fsync(handle)
-        os.close(handle)
+        _sync(path)
+
+
+def _sync(path: Path) -> None:
+    """See that what was written to a file or a folder is on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    os.fsync(handle)
+    os.close(handle)
+
+
+@contextlib.contextmanager
+def _snapshot(databases: Databases, name: str) -> Iterator[str]:
+    """A moment at which a database was whole, by its name, for as long as the block runs.
+
+    Raises:
+        StackError: there is none; a table went away meanwhile, for example.
+    """
+    with tempfile.TemporaryFile("w+") as said:
+        session = databases.start(
+            name, "psql", *QUIETLY, f"--dbname={name}",
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, text=True,
+        )  # fmt: skip
+        with session:
+            session.stdin.write(SNAPSHOT)
+            session.stdin.flush()
+            snapshot = session.stdout.readline().strip()
+            if snapshot:
+                yield snapshot
+        said.seek(0)
+        if not snapshot:
+            raise StackError(f"{name} changed meanwhile, try again: {reason(said.read())}")
 
 
 def _dump(databases: Databases, name: str, target: BinaryIO) -> str:
     """Write what pg_dump sends to a file; returns its sha256."""
     digest = hashlib.sha256()
-    with tempfile.TemporaryFile("w+") as said:
+    with _snapshot(databases, name) as snapshot, tempfile.TemporaryFile("w+") as said:
         process = databases.start(
-            name, "pg_dump", "--format=custom", f"--dbname={name}",
+            name, "pg_dump", "--format=custom", f"--snapshot={snapshot}", f"--dbname={name}",
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=said,
         )  # fmt: skip
         try:

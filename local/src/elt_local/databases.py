@@ -10,7 +10,7 @@ import os
 import shutil
 import subprocess
 from abc import ABC, abstractmethod
-from typing import IO
+from typing import IO, ClassVar
 
 from elt_local import demo, docker, postgres
 from elt_local.errors import StackError
@@ -21,6 +21,11 @@ from elt_local.stack import Stack
 # what Airflow's dump takes for loaded is then in the warehouse's, and what that has besides is
 # known by its hash when Airflow loads it again.
 OWNERS = {"superset": "superset", "airflow": "airflow", "warehouse": postgres.SUPERUSER}
+
+QUIETLY = (
+    *("--no-psqlrc", "--quiet", "--tuples-only", "--no-align"),
+    "--set=ON_ERROR_STOP=1",
+)  # psql's options
 
 
 def reason(said: str) -> str:
@@ -53,6 +58,10 @@ class Databases(ABC):
     @abstractmethod
     def server(self, name: str) -> str:
         """Which server holds the database `name`."""
+
+    @abstractmethod
+    def key(self, name: str, setting: str) -> str:
+        """The value of a setting in who uses the database `name`."""
 
     @abstractmethod
     def free(self, name: str) -> int:
@@ -105,11 +114,7 @@ class Databases(ABC):
 
     def sql(self, name: str, statements: str, database: str = "postgres") -> str:
         """Run statements with psql in a database of the server that holds `name`."""
-        options = ("--no-psqlrc", "--quiet", "--tuples-only", "--no-align")
-        return self.run(
-            name, "psql", *options, "--set=ON_ERROR_STOP=1", f"--dbname={database}",
-            stdin=statements,
-        )  # fmt: skip
+        return self.run(name, "psql", *QUIETLY, f"--dbname={database}", stdin=statements)
 
 
 class Processes(Databases):
@@ -125,6 +130,9 @@ class Processes(Databases):
 
     def server(self, _name: str) -> str:
         return "postgres"
+
+    def key(self, _name: str, setting: str) -> str:
+        return self.settings[setting]
 
     def free(self, _name: str) -> int:
         return shutil.disk_usage(self.settings.server.home).free
@@ -151,6 +159,7 @@ class Containers(Databases):
     """Those of a stack in Docker: the warehouse in one server, the metadata in another."""
 
     kind = "docker"
+    KEEPERS: ClassVar = {"airflow": "airflow-apiserver", "superset": "superset"}
     USERS = ("airflow-scheduler", "airflow-dag-processor", "airflow-apiserver", "superset")
 
     def command(self, name: str, program: str) -> list[str]:
@@ -163,6 +172,9 @@ class Containers(Databases):
 
     def server(self, name: str) -> str:
         return "warehouse" if name == postgres.WAREHOUSE else "metadata"
+
+    def key(self, name: str, setting: str) -> str:
+        return docker.environment(self.KEEPERS[name]).get(setting, self.settings[setting])
 
     def free(self, name: str) -> int:
         shown = docker.compose("exec", "-T", self.server(name), "df", "-Pk", "/var/lib/postgresql")
@@ -195,12 +207,21 @@ class Containers(Databases):
 
 
 def running(settings: Settings) -> Databases | None:
-    """The databases of the stack that runs; None if none does."""
-    if Stack(settings).running():
+    """The databases of the stack that runs; None if none does.
+
+    Raises:
+        StackError: both kinds of stack do.
+    """
+    processes = Stack(settings).running()
+    containers = any(each["Service"] == "warehouse" for each in docker.containers())
+    if processes and containers:
+        raise StackError(
+            "a stack in Docker runs, and one without: stop the other with `make down` or "
+            "`make demo-down`"
+        )
+    if processes:
         return Processes(settings)
-    if any(each["Service"] == "warehouse" for each in docker.containers()):
-        return Containers(settings)
-    return None
+    return Containers(settings) if containers else None
 
 
 def of_kind(kind: str, settings: Settings) -> Databases:

@@ -52,6 +52,16 @@ def containers(*options: str) -> list[dict]:
     return [json.loads(line) for line in shown.splitlines()]
 
 
+def environment(service: str) -> dict[str, str]:
+    """What the container of a service was started with; empty where there is none."""
+    for container in containers("--all"):
+        if container["Service"] == service:
+            shown = _docker("inspect", "--format", "{{json .Config.Env}}", container["Name"])
+            if shown.returncode == 0:
+                return dict(each.split("=", 1) for each in json.loads(shown.stdout))
+    return {}
+
+
 def compose(*arguments: str) -> str:
     """Run a command of Compose's on the stack; returns what it printed.
 

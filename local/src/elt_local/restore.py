@@ -18,6 +18,8 @@ from elt_local.errors import StackError
 from elt_local.manifest import Manifest, dump_file
 from elt_local.settings import Settings
 
+ATTEMPTS = 10  # to find a database without sessions
+
 
 def find(settings: Settings, place: str) -> Path:
     """The folder of a backup, named by its path or by its name in BACKUP_DIR.
@@ -44,7 +46,8 @@ def restore(settings: Settings, place: str, only: str | None, *, sure: bool) -> 
         sure: whether nobody need be asked.
 
     Raises:
-        StackError: it cannot be done, and why; the databases are as they were.
+        StackError: it cannot be done, and why; the databases are as they were. Or the stack does
+            not start with the restored ones, and those from before are beside them.
     """
     folder = find(settings, place)
     manifest = Manifest.read(folder)
@@ -57,10 +60,16 @@ def restore(settings: Settings, place: str, only: str | None, *, sure: bool) -> 
     if not sure and not _asked(f"This replaces {', '.join(names)}. Type yes: "):
         raise StackError("nothing was changed")
     databases.start_postgres()
+    _drop(databases, names, "new")  # what a restore that was killed has left
     _check_servers(databases, manifest, names)
     _replace(databases, folder, names)
     print(f"restored {', '.join(names)}", flush=True)
-    databases.start_users()
+    try:
+        databases.start_users()
+    except StackError as error:
+        kept = ", ".join(f"{name}_old" for name in names)
+        raise StackError(f"{error}; what was there before is kept in {kept}") from None
+    _drop(databases, names, "old")
     print("now there are:")
     for name in names:
         print(f"  {name:<10}{holds(databases, name)}")
@@ -108,6 +117,7 @@ def _replace(databases: Databases, folder: Path, names: Collection[str]) -> None
             print(f"restoring {name} …", flush=True)
             _load(databases, folder, name)
         databases.stop_users()
+        _drop(databases, names, "old")
         try:
             _exchange(databases, names)
         except BaseException:
@@ -117,7 +127,6 @@ def _replace(databases: Databases, folder: Path, names: Collection[str]) -> None
         with contextlib.suppress(StackError):
             _drop(databases, names, "new")
         raise
-    _drop(databases, names, "old")
 
 
 def _drop(databases: Databases, names: Collection[str], suffix: str) -> None:
@@ -128,8 +137,6 @@ def _drop(databases: Databases, names: Collection[str], suffix: str) -> None:
 def _load(databases: Databases, folder: Path, name: str) -> None:
     """Bring one dump into `<name>_new`."""
     new = f"{name}_new"
-    _drop(databases, [name], "new")
-    _drop(databases, [name], "old")
     create = f"create database {new} owner {OWNERS[name]} template template0"
     databases.sql(name, f"{create}; revoke all on database {new} from public")
     options = ("--single-transaction", "--exit-on-error", f"--dbname={new}")
@@ -163,20 +170,21 @@ def _by_server(databases: Databases, names: Collection[str]) -> Iterator[list[st
 
 
 def _rename(databases: Databases, names: Collection[str], comes: str, goes: str) -> None:
-    """In one transaction: `<name>` becomes `<name>_<goes>`, and `<name>_<comes>` that."""
-    closed = [f"alter database {name} with allow_connections false;" for name in names]
+    """In one transaction: `<name>` becomes `<name>_<goes>`, and `<name>_<comes>` that.
+
+    Who is there is sent away; who comes back at once is sent away again.
+    """
     cut = "select pg_terminate_backend(pid, 10000) from pg_stat_activity where datname = '{}';"
     renamed = [
         f"alter database {name} rename to {name}_{goes};"
         f"alter database {name}_{comes} rename to {name};"
-        f"alter database {name} with allow_connections true;"
         for name in names
     ]
-    script = [*closed, *map(cut.format, names), "begin;", *renamed, "commit;"]
-    try:
-        databases.sql(names[0], "\n".join(script))
-    except BaseException:
-        opened = [f"alter database {name} with allow_connections true;" for name in names]
-        with contextlib.suppress(StackError):
-            databases.sql(names[0], "\n".join(opened))
-        raise
+    script = "\n".join([*map(cut.format, names), "begin;", *renamed, "commit;"])
+    for attempts_left in reversed(range(ATTEMPTS)):
+        try:
+            databases.sql(names[0], script)
+            return
+        except StackError as error:
+            if "being accessed by other users" not in str(error) or not attempts_left:
+                raise

@@ -22,7 +22,7 @@ from supervisor.xmlrpc import SupervisorTransport
 from elt_local import postgres
 from elt_local.errors import StackError
 from elt_local.ports import PORTS, check_port
-from elt_local.settings import PROJECT, Settings
+from elt_local.settings import PROJECT, Settings, is_secret
 
 LONGEST_SOCKET_PATH = 100  # the kernel takes 107 bytes, and supervisor adds a suffix at first
 
@@ -182,7 +182,11 @@ class Stack:
 
     def _start_supervisor(self) -> None:
         settings = self.settings
+        not_airflows = [
+            name for name in settings.values if is_secret(name) and not name.startswith("AIRFLOW_")
+        ]
         environment = settings.values | settings.airflow_environment() | {
+            "AS_AIRFLOW": shlex.join(["env", *(f"-u{name}" for name in not_airflows)]),
             "ELT_LOCAL": str(Path(sys.executable).with_name("elt-local")),
             "LOG_DIR": str(settings.logs),
             "POSTGRES_COMMAND": shlex.join(settings.server.command()),
