@@ -22,14 +22,15 @@ case "$1 $command" in
 "info --format") echo '{"ServerVersion": "28.0.1", "MemTotal": 17179869184}' ;;
 "compose version") echo 2.26.1 ;;
 "compose ps")
-    echo '{"Service": "warehouse", "State": "running", "Publishers": [{"PublishedPort": '$WAREHOUSE_PORT'}]}'
+    echo '{"Service": "warehouse", "State": "running",' \\
+         '"Publishers": [{"PublishedPort": '$WAREHOUSE_PORT'}]}'
     echo '{"Service": "airflow-apiserver", "Name": "airflow", "State": "running"}'
     echo '{"Service": "superset", "Name": "superset", "State": "running"}' ;;
 "compose up")
     for last; do :; done
     if [ "$last" = --no-recreate ]; then exit ${UP_ENDS_WITH:-0}; fi ;;
 "inspect --format")
-    echo '["AIRFLOW__CORE__FERNET_KEY=the key of Airflow"' \
+    echo '["AIRFLOW__CORE__FERNET_KEY=the key of Airflow"' \\
          ', "SUPERSET_SECRET_KEY=the key of Superset"]' ;;
 "compose exec")
     shift 4
