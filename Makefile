@@ -23,6 +23,10 @@ help: ## Print this list
 	     /^##@ / {printf "\n%s\n", substr($$0, 5)} \
 	     /^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
+# Ends a recipe, unless FORCE=1 or somebody types yes.
+SURE = [ -n "$(FORCE)" ] || { printf 'This removes the warehouse and all history. Type yes: '; \
+    read answer && [ "$$answer" = yes ]; } || { echo 'nothing was removed'; exit 1; }
+
 ##@ The demo, without Docker
 
 .PHONY: demo demo-up demo-down demo-reset demo-status
@@ -39,7 +43,8 @@ demo-up: install-all ## Start the stack, and no more
 demo-down: install-local ## Stop it; data stays
 	@$(ELT) down
 
-demo-reset: install-local ## Stop it and forget all its data
+demo-reset: install-local ## Stop it and forget all its data, after asking (FORCE=1: without)
+	@[ ! -e "$${STATE_DIR:-.state}" ] || { $(SURE); }
 	@$(ELT) reset
 
 demo-status: install-local ## Show its processes, addresses and logins
@@ -64,8 +69,7 @@ down: ## Stop it; data stays
 	@$(COMPOSE) --profile tasks down --remove-orphans
 
 clean: ## Stop it and remove its data, after asking (FORCE=1: without)
-	@[ -n "$(FORCE)" ] || { printf 'This removes the warehouse and all history. Type yes: '; \
-	    read answer && [ "$$answer" = yes ]; } || { echo 'nothing was removed'; exit 1; }
+	@$(SURE)
 	@$(COMPOSE) --profile tasks down --remove-orphans --volumes
 
 ps: ## Show its containers
@@ -122,7 +126,7 @@ dashboard-export: install-local ## Write what was arranged in Superset's pages b
 ##@ Development
 
 .PHONY: env install lock lint format test test-docker
-env: ## Write .env with random secrets, once; add to it what a new version needs
+env: ## Write .env with random secrets, once; add to it what it lacks
 	@$(PYTHON) scripts/make_env.py
 
 # One environment a component, made anew when its lock changes.

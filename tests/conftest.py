@@ -93,7 +93,7 @@ def stack():
     try:
         yield running
     finally:
-        running.make("demo-reset")
+        running.make("demo-reset", "FORCE=1")
         listener.shutdown()
         shutil.rmtree(folder, ignore_errors=True)
 

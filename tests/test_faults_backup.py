@@ -39,7 +39,7 @@ def test_what_a_backup_saw_of_a_run_goes_on(stack, books, figures, chance, task)
         assert backup.returncode == 0, backup.stdout
         assert "success" in watch.result().stdout
     newest = max((stack.folder / "backups").iterdir(), key=lambda path: path.name)
-    assert stack.make("demo-reset").returncode == 0
+    assert stack.make("demo-reset", "FORCE=1").returncode == 0
     began = time.monotonic()
     restore = stack.make("restore", f"FROM={newest}", "FORCE=1", timeout=900)
     assert restore.returncode == 0, restore.stdout

@@ -71,7 +71,7 @@ def test_what_was_destroyed_is_back(stack):
     backup = stack.make("backup")
     assert backup.returncode == 0, backup.stdout
     (folder,) = (stack.folder / "backups").iterdir()
-    assert stack.make("demo-reset").returncode == 0
+    assert stack.make("demo-reset", "FORCE=1").returncode == 0
     assert not (stack.folder / "state").exists()
     restore = stack.make("restore", f"FROM={folder}", "FORCE=1")
     assert restore.returncode == 0, restore.stdout

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from itertools import product
 
 import pytest
 
@@ -13,6 +14,7 @@ from elt_local.errors import StackError
 from elt_local.settings import PROJECT, Settings
 
 SETTING = re.compile(r"^([A-Z][A-Z0-9_]*)=(.*)$", re.MULTILINE)
+ALERTS = "AIRFLOW_CONN_APPRISE_DEFAULT"
 
 
 @pytest.fixture
@@ -59,6 +61,48 @@ def test_again_changes_nothing_and_adds_what_lacks(project):
     assert after == before
 
 
+def emptied(project, name: str, value: str = "") -> None:
+    """Leave a setting of .env empty."""
+    text = (project / ".env").read_text()
+    (project / ".env").write_text(re.sub(f"^{name}=.*$", f"{name}={value}", text, flags=re.M))
+
+
+@pytest.mark.parametrize("value", ["", '""', "  ", "''"])
+def test_again_fills_what_is_empty_where_it_stands(project, value):
+    make_env(project)
+    before = written(project)
+    for name in before:
+        emptied(project, name, value)
+    assert make_env(project) == f".env: added {', '.join(before)}\n"
+    lines = (project / ".env").read_text()
+    assert [name for name, _ in SETTING.findall(lines)] == list(before)
+    assert Settings.load()["LOADER_PASSWORD"] not in ("", before["LOADER_PASSWORD"])
+    assert (project / ".env").stat().st_mode & 0o777 == 0o600
+    assert not (project / ".env.part").exists()
+
+
+def test_an_empty_setting_is_missing_but_that_of_alerts_which_are_off_then(project):
+    make_env(project)
+    whole = (project / ".env").read_text()
+    insisted = set(re.findall(r"\$\{(\w+):\?", (PROJECT / "docker-compose.yaml").read_text()))
+    assert len(insisted) >= 12
+    for name in written(project):
+        emptied(project, name)
+        if name == "ALERT_URL":
+            assert '"path": "none"' in Settings.load().airflow_environment()[ALERTS]
+            assert name not in insisted  # by Compose
+        else:
+            with pytest.raises(StackError, match=f"^{name} missing in .env: run `make env`"):
+                Settings.load()
+        (project / ".env").write_text(whole)
+
+
+def test_the_state_is_never_the_project_itself(project, monkeypatch):
+    make_env(project)
+    monkeypatch.setenv("STATE_DIR", "")
+    assert Settings.load().state == project / ".state"  # which `make demo-reset` removes
+
+
 def test_the_shell_wins_over_the_file(project, monkeypatch):
     make_env(project)
     monkeypatch.setenv("AIRFLOW_PORT", "8090")
@@ -88,6 +132,26 @@ def test_a_value_that_cannot_be_is_named(project, monkeypatch, name, value, mess
         Settings.load()
 
 
+@pytest.mark.parametrize("environment", ["dev", "test", "prod"])
+def test_a_password_that_is_not_read_alike_by_all_is_refused_and_not_shown(
+    project, monkeypatch, environment
+):
+    make_env(project)
+    monkeypatch.setenv("ELT_ENV", environment)
+    names = [name for name in written(project) if name.endswith("_PASSWORD")]
+    assert len(names) == 9
+    for name in names:
+        monkeypatch.setenv(name, "Longer.Than-12_chars~=")
+    Settings.load()
+    for name, unsafe in product(names, "$@:/\\\"'#% {ä\n"):
+        with monkeypatch.context() as one:
+            one.setenv(name, f"Longer.Than-{unsafe}12")
+            with pytest.raises(StackError, match=f"^{name} may have only letters") as refused:
+                Settings.load()
+        assert "Longer" not in str(refused.value)
+        assert "\n" not in str(refused.value)
+
+
 @pytest.mark.parametrize("environment", ["staging", "prod"])
 @pytest.mark.parametrize("secret", ["airflow", "Admin", "short"])
 def test_outside_dev_a_default_or_short_secret_stops_the_start(
@@ -95,11 +159,11 @@ def test_outside_dev_a_default_or_short_secret_stops_the_start(
 ):
     make_env(project)
     monkeypatch.setenv("ELT_ENV", environment)
-    monkeypatch.setenv("SUPERSET_ADMIN_PASSWORD", "long enough and nobody's")
+    monkeypatch.setenv("SUPERSET_ADMIN_PASSWORD", "long-enough-and-nobody-s")
     monkeypatch.setenv("AIRFLOW_ADMIN_PASSWORD", secret)
     with pytest.raises(StackError, match="AIRFLOW_ADMIN_PASSWORD is a default or too short"):
         Settings.load()
-    monkeypatch.setenv("AIRFLOW_ADMIN_PASSWORD", "long enough and mine")
+    monkeypatch.setenv("AIRFLOW_ADMIN_PASSWORD", "long-enough-and-mine")
     assert Settings.load()["ELT_ENV"] == environment
 
 
@@ -111,13 +175,13 @@ def test_outside_dev_each_secret_is_looked_at(project, monkeypatch, weak):
     names = [name for name, _ in example if module.is_secret(name)]
     assert len(names) >= 12
     for name in names:
-        monkeypatch.setenv(name, "long enough and mine")
+        monkeypatch.setenv(name, "long-enough-and-mine")
     Settings.load()
     for name in names:
         monkeypatch.setenv(name, weak)
         with pytest.raises(StackError, match=f"^{name} is a default or too short"):
             Settings.load()
-        monkeypatch.setenv(name, "long enough and mine")
+        monkeypatch.setenv(name, "long-enough-and-mine")
 
 
 def test_airflow_gets_neither_the_superusers_nor_the_reporters_password(project):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
 from elt_local.errors import StackError
 from elt_local.ports import PORTS, check_port
@@ -27,6 +29,7 @@ def check(settings: Settings) -> None:
     _check_compose()
     if not settings.data_dir.is_dir():
         raise StackError(f"DATA_DIR is {settings.data_dir}, which is no folder: mend it in .env")
+    _check_data_folder(settings)
     _check_ports(settings)
 
 
@@ -121,6 +124,16 @@ def _check_compose() -> None:
     if _version(compose.stdout) < OLDEST_COMPOSE:
         needed = ".".join(map(str, OLDEST_COMPOSE))
         raise StackError(f"Compose is {compose.stdout.strip()}; {needed} or newer is needed")
+
+
+def _check_data_folder(settings: Settings) -> None:
+    """What make has read as DATA_DIR, and Compose mounts, is to be what everything else reads."""
+    folder = os.environ.get("DATA_FOLDER")
+    if folder is not None and Path(folder).resolve() != settings.data_dir:
+        raise StackError(
+            f"Docker would get another DATA_DIR than {settings.data_dir}: write it in .env as "
+            "DATA_DIR=/the/folder, without blanks, quotes, variables or a comment behind it"
+        )
 
 
 def _check_ports(settings: Settings) -> None:

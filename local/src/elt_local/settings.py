@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +21,10 @@ ROLE_PASSWORDS = ("LOADER_PASSWORD", "TRANSFORMER_PASSWORD", "REPORTER_PASSWORD"
 # What a secret must not be where it counts: the logins and passwords that demos are known for.
 WELL_KNOWN = {"airflow", "admin", "postgres", "password", "secret", "changeme", "warehouse"}
 SHORTEST_SECRET = 12  # characters, outside dev and test
+# What we and Compose read alike, and what means itself in an address and in JSON. (A secret of
+# `make env` ends in =.)
+PASSWORD = re.compile(r"[A-Za-z0-9._~=-]+")
+WHEN_EMPTY = {"ALERT_URL": "none"}  # what no value means
 # Its process gets these besides, and none of Airflow's.
 SUPERSET_NEEDS = ("SUPERSET_SECRET_KEY", "SUPERSET_ADMIN_USER", "SUPERSET_ADMIN_PASSWORD")
 # A process of the stack gets these of the caller's environment, and no others.
@@ -45,14 +50,19 @@ class Settings:
         """Read and check them.
 
         Raises:
-            StackError: one is missing, is no port, or is too weak a secret for this ELT_ENV.
+            StackError: one is missing, is no port, is a password that not all who read it
+                would read alike, or is too weak a secret for this ELT_ENV.
         """
         if not (PROJECT / ".env").exists():
             raise StackError(".env is not there: run `make env`, which writes it")
         names = dotenv_values(PROJECT / ".env.example").keys()
         written = dotenv_values(PROJECT / ".env")
-        values = {name: os.environ.get(name) or written.get(name) or "" for name in names}
-        settings = cls(values)
+        settings = cls(
+            {
+                name: os.environ.get(name) or written.get(name) or WHEN_EMPTY.get(name, "")
+                for name in names
+            }
+        )
         settings._check()
         return settings
 
@@ -65,6 +75,12 @@ class Settings:
         for name in (name for name in self.values if name.endswith("_PORT")):
             if not (self[name].isdecimal() and 0 < int(self[name]) < 65536):
                 raise StackError(f"{name} is {self[name]!r}, which is no port: mend it in .env")
+        for name in (name for name in self.values if name.endswith("_PASSWORD")):
+            if not PASSWORD.fullmatch(self[name]):
+                raise StackError(
+                    f"{name} may have only letters (A-Z, a-z), digits and - . _ ~ =, "
+                    "which all programs read alike: put another into .env"
+                )
         if self["ELT_ENV"] in ("dev", "test"):
             return
         for name in filter(is_secret, self.values):
@@ -77,7 +93,7 @@ class Settings:
     @cached_property
     def state(self) -> Path:
         """The folder of everything that a running stack keeps: data, logs, sockets."""
-        return (PROJECT / os.environ.get("STATE_DIR", ".state")).resolve()
+        return (PROJECT / (os.environ.get("STATE_DIR") or ".state")).resolve()
 
     @property
     def logs(self) -> Path:
