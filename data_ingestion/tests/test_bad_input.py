@@ -1,10 +1,14 @@
 """Bad input: one line on stderr, no traceback, the exit code, and nothing half-written."""
 
+import errno
 import os
 import socket
+from pathlib import Path
 
 import pytest
 from conftest import HEADER, LOADS, line
+
+from data_ingestion.sources import Source
 
 GOOD = HEADER + line(1)
 
@@ -101,6 +105,62 @@ def test_a_bad_file_does_not_stop_the_others(warehouse, run, write, tmp_path):
         "loaded",
     ]
     assert warehouse.query("select load_id from raw._loads order by 1") == [(1,), (2,), (3,)]
+
+
+MOVED = "was moved or removed while it was read"
+
+
+def test_a_file_that_is_moved_away_while_it_is_read(warehouse, run, write, monkeypatch):
+    moved, last = write(line(1), name="a.csv"), write(line(2), name="b.csv")
+    chunks = Source.chunks
+
+    def move_at_the_end(source):
+        yield from chunks(source)
+        if source.path == moved:
+            moved.rename(moved.with_name("archived.csv"))
+
+    monkeypatch.setattr(Source, "chunks", move_at_the_end)
+    outcome = run("load", moved, last)
+    assert outcome.code == 2 and len(outcome.err) == 1
+    assert outcome.err[0].startswith(f"error: a.csv: {MOVED}")
+    assert "b.csv: read 1 = loaded 1" in outcome.out[0], "the others are tried"
+    assert warehouse.query("select load_id, status, rows_loaded from raw._loads order by 1") == [
+        (1, "failed", 0),
+        (2, "loaded", 1),
+    ]
+
+
+def test_a_file_that_is_moved_away_when_it_was_just_opened(warehouse, run, write, monkeypatch):
+    path = write(line(1))
+    monkeypatch.setenv("DATA_DIR", str(path.parent))
+    resolve = Path.resolve
+
+    def move_before(self):
+        if self == path:
+            path.rename(path.with_name("archived.csv"))
+        return resolve(self)
+
+    monkeypatch.setattr(Path, "resolve", move_before)
+    outcome = run("load", "transactions.csv")
+    check(outcome, warehouse, MOVED)
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_a_file_that_cannot_be_hashed(warehouse, run, write, monkeypatch, known):
+    path = write(line(1))
+    if known:
+        run("load", path)
+
+    def fail(*_: object) -> int:
+        raise OSError(errno.ESTALE, "Stale file handle")
+
+    monkeypatch.setattr("os.preadv", fail)
+    outcome = run("load", path)
+    assert outcome.code == 2
+    assert outcome.err == [
+        "error: transactions.csv: cannot be read (Stale file handle): get the file again"
+    ]
+    assert warehouse.query("select count(*) from raw._loads where status = 'failed'") == [(1,)]
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,14 @@ def test_files_of_the_contract_sorted(tmp_path):
     assert [path.name for path in files_of(TRANSACTIONS, tmp_path)] == sorted(names)
 
 
+def test_files_of_the_contract_in_capitals_too(tmp_path):
+    names = ["transactions_1.csv", "Transactions_2.csv", "transactions_3.CSV", "transactions_4.Zip"]
+    names += ["TRANSACTIONS_5.CSV.GZ", "transactions_6.XLSX"]
+    for name in names:
+        (tmp_path / name).touch()
+    assert [path.name for path in files_of(TRANSACTIONS, tmp_path)] == names
+
+
 def test_no_files_of_the_contract(tmp_path):
     with pytest.raises(InputError, match=r"no file named transactions\*"):
         files_of(TRANSACTIONS, tmp_path)

@@ -84,6 +84,7 @@ def _complain(error: CommandError) -> int:
 
 def _load(options: argparse.Namespace) -> int:
     """Loads every file; a bad one does not stop the others. Returns the worst exit code."""
+    from data_ingestion.audit import GoneLoads
     from data_ingestion.load import load_file
     from data_ingestion.model import Dialect, Options
     from data_ingestion.progress import Progress
@@ -99,13 +100,12 @@ def _load(options: argparse.Namespace) -> int:
     )
     if options.delimiter == options.quotechar:
         raise InputError("--delimiter and --quotechar are the same character")
-    files = choose(options)
-    warehouse, progress = Warehouse(options.wait), Progress()
+    warehouse, progress, gone = Warehouse(options.wait), Progress(), GoneLoads(options.table)
     worst = 0
     try:
-        for path, inside in files:
+        for path, inside in choose(options):
             try:
-                load_file(path, replace(chosen, inside=inside), warehouse, progress)
+                load_file(path, replace(chosen, inside=inside), warehouse, progress, gone)
             except InputError as error:
                 worst = max(worst, _complain(error))
     finally:

@@ -1,5 +1,6 @@
 """What is known about the files of a table before one is read, and how columns get their names."""
 
+import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,9 +8,11 @@ from pathlib import Path
 
 from data_ingestion.errors import InputError, printable
 
+log = logging.getLogger(__name__)
 MAX_IDENTIFIER = 63  # bytes: Postgres cuts longer names, and two cut names could be one
 MAX_COLUMNS = 1_000  # Postgres holds 1,600; a file that comes near is not a table
-FILE_SUFFIXES = (".csv", ".csv.gz", ".zip", ".xlsx")
+FILE_SUFFIXES = (".csv", ".csv.gz", ".zip", ".xlsx")  # in capitals, too
+COMPANION = ".truth.json"  # what the sample's truth ends with, which lies beside it
 
 
 @dataclass(frozen=True)
@@ -17,7 +20,7 @@ class Contract:
     """The promise about a table's files: these columns, no others, in any order.
 
     `dropped` are headers, as they stand in the file, of columns that carry no information.
-    `stem` is what the names of its files begin with.
+    `stem` is what the names of its files begin with, in small letters or in capitals.
     """
 
     table: str
@@ -112,13 +115,19 @@ def _check_contract(places: dict[str, int], contract: Contract) -> None:
         )
 
 
-def _listed(names: list[str], most: int = 12) -> str:
+def _listed(names: list[str]) -> str:
+    return ("column " if len(names) == 1 else "columns ") + _some(names)
+
+
+def _some(names: list[str], most: int = 12) -> str:
     more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ("column " if len(names) == 1 else "columns ") + ", ".join(names[:most]) + more
+    return ", ".join(names[:most]) + more
 
 
 def files_of(contract: Contract, folder: Path) -> list[Path]:
-    """The files in `folder` that the contract's pattern names, sorted by name.
+    """The files in `folder` that the contract's pattern names, sorted by name, capitals or not.
+
+    A log line names those that only begin as it says: nothing is passed over without a word.
 
     Raises:
         InputError: the folder does not exist or holds no such file.
@@ -126,11 +135,17 @@ def files_of(contract: Contract, folder: Path) -> list[Path]:
     pattern = f"{contract.stem}*" + "{" + ",".join(FILE_SUFFIXES) + "}"
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder (--data-dir or DATA_DIR names another)")
-    found = sorted(
-        path
-        for path in folder.iterdir()
-        if path.name.startswith(contract.stem) and path.name.endswith(FILE_SUFFIXES)
-    )
+    begun = [path for path in folder.iterdir() if path.name.lower().startswith(contract.stem)]
+    begun.sort(key=lambda path: (path.name.lower(), path.name))
+    found = [path for path in begun if path.name.lower().endswith(FILE_SUFFIXES)]
+    others = [path for path in begun if not path.name.lower().endswith((*FILE_SUFFIXES, COMPANION))]
+    if others:
+        log.info(
+            "%s: not loaded, as the name ends in none of %s: %s",
+            folder,
+            ", ".join(FILE_SUFFIXES),
+            _some([printable(path.name, 60) for path in others]),
+        )
     if not found:
         raise InputError(f"{folder}: no file named {pattern}: put one there, or name a file")
     return found

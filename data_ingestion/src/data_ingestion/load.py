@@ -2,7 +2,8 @@
 
 1. The table's advisory lock is taken: loads of one table take turns, and load ids rise in the
    order in which loads become visible.
-2. A file that is known (size and sha256 of a load whose rows are still there) ends here.
+2. A file that is known (size and sha256 of a load, and no load that may have brought its rows has
+   lost them since) ends here.
 3. Blocks of records are parsed, hashed and cleared of rows seen before: in this file by
    `SeenRows`, in the table by its unique index. What is new goes through COPY, while the next
    block is being prepared.
@@ -31,8 +32,14 @@ from data_ingestion.warehouse import Connection, Cursor, Warehouse
 log = logging.getLogger(__name__)
 
 
-def load_file(path: Path, options: Options, warehouse: Warehouse, progress: Progress) -> None:
-    """Loads one file and says in one line what came of it.
+def load_file(
+    path: Path,
+    options: Options,
+    warehouse: Warehouse,
+    progress: Progress,
+    gone: audit.GoneLoads,
+) -> None:
+    """Loads one file and says in one line what came of it; `gone` is for all files of a run.
 
     Raises:
         InputError: the file is bad; raw._loads and raw._rejects say so too.
@@ -40,7 +47,7 @@ def load_file(path: Path, options: Options, warehouse: Warehouse, progress: Prog
     """
     name = path.name.encode(errors="surrogateescape").decode(errors="replace")
     began = time.monotonic()
-    attempt = _FileLoad(path, name, options, progress)
+    attempt = _FileLoad(path, name, options, progress, gone)
     try:
         load = warehouse.run(attempt.run)
     except InputError as error:
@@ -107,9 +114,16 @@ def _import_write_rows() -> Callable[..., None]:
 class _FileLoad:
     """The attempts at one file; `run` is one of them, from the beginning."""
 
-    def __init__(self, path: Path, name: str, options: Options, progress: Progress) -> None:
+    def __init__(
+        self,
+        path: Path,
+        name: str,
+        options: Options,
+        progress: Progress,
+        gone: audit.GoneLoads,
+    ) -> None:
         self._path, self._name = path, name
-        self._options, self._progress = options, progress
+        self._options, self._progress, self._gone = options, progress, gone
         self.load = self._new_load(datetime.now().astimezone())
 
     def _new_load(self, started_at: datetime) -> Load:
@@ -158,7 +172,7 @@ class _FileLoad:
         if not audit.sizes_loaded(cursor, self.load):
             return False
         self._hash_file(source)
-        known = audit.known_load(cursor, self.load)
+        known = audit.known_load(cursor, self.load, self._gone)
         if known is None:
             return False
         log.info(

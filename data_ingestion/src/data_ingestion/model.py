@@ -45,7 +45,10 @@ class Reject:
 
 @dataclass
 class Load:
-    """One attempt to load a file: what becomes a row of raw._loads."""
+    """One attempt to load a file: what becomes a row of raw._loads.
+
+    `loads_gone`: how many loads before it are known to have lost all their rows.
+    """
 
     table: str
     source_file: str
@@ -60,4 +63,5 @@ class Load:
     rows_loaded: int = 0
     rows_duplicate: int = 0
     rows_rejected: int = 0
+    loads_gone: int = 0
     rejects: list[Reject] = field(default_factory=list)

@@ -56,11 +56,12 @@ class Source:
             raise InputError("no such file: check the name and the folder") from None
         except OSError as error:
             raise InputError(f"cannot be read ({error.strerror}): check its rights") from error
-        if inside and not self._lies_in(inside):
-            self._file.close()
-            raise InputError(
-                f"is a link that leads out of the data folder {inside}: put the file itself there"
-            )
+        if inside:
+            try:
+                self._check_lies_in(inside)
+            except InputError:
+                self._file.close()
+                raise
         self._state = (state.st_size, state.st_mtime_ns)
         self.size = state.st_size
         self._stopped = False
@@ -71,25 +72,35 @@ class Source:
     def __exit__(self, *_: object) -> None:
         self._file.close()
 
-    def _lies_in(self, folder: Path) -> bool:
-        """Whether the file that was opened is one of the folder, past all links.
+    def _check_lies_in(self, folder: Path) -> None:
+        """Raises InputError when the file that was opened is none of the folder, past all links.
 
         Looked at after opening it, so that nobody can change a link in between.
         """
         try:
             real = self.path.resolve()
             same = os.path.samestat(real.stat(), os.fstat(self._file.fileno()))
-        except OSError:
-            return False
-        return same and real.is_relative_to(folder.resolve())
+        except OSError as error:
+            raise _moved(error) from error
+        if not same or not real.is_relative_to(folder.resolve()):
+            raise InputError(
+                f"is a link that leads out of the data folder {folder}: put the file itself there"
+            )
 
     def sha256(self) -> str:
-        """The hash of the file's bytes as they lie on disk; may run beside `chunks()`."""
+        """The hash of the file's bytes as they lie on disk; may run beside `chunks()`.
+
+        Raises:
+            InputError: they cannot be read any more.
+        """
         digest, offset = hashlib.sha256(), 0
         buffer = memoryview(bytearray(1 << 18))
-        while not self._stopped and (read := os.preadv(self._file.fileno(), [buffer], offset)):
-            digest.update(buffer[:read])
-            offset += read
+        try:
+            while not self._stopped and (read := os.preadv(self._file.fileno(), [buffer], offset)):
+                digest.update(buffer[:read])
+                offset += read
+        except OSError as error:
+            raise InputError(f"cannot be read ({error.strerror}): get the file again") from error
         return digest.hexdigest()
 
     def stop_hashing(self) -> None:
@@ -101,8 +112,11 @@ class Source:
         return self._file.tell()
 
     def check_unchanged(self) -> None:
-        """Raises InputError when the file was written to since it was opened."""
-        state = self.path.stat()
+        """Raises InputError when the file was written to or moved away since it was opened."""
+        try:
+            state = self.path.stat()
+        except OSError as error:
+            raise _moved(error) from error
         if (state.st_size, state.st_mtime_ns) != self._state:
             raise InputError("changed while it was read: load it again when it is complete")
 
@@ -177,6 +191,12 @@ class Source:
         for chunk in chunks:
             yield decoder.decode(chunk).encode()
         yield decoder.decode(b"", final=True).encode()
+
+
+def _moved(error: OSError) -> InputError:
+    return InputError(
+        f"was moved or removed while it was read ({error.strerror}): load it from where it is now"
+    )
 
 
 def _read_unpacked(file: IO[bytes]) -> Iterator[bytes]:

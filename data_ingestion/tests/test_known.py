@@ -1,0 +1,104 @@
+"""Which files are known: those of which every row must still be there, as far as loads tell."""
+
+import pytest
+from conftest import line
+
+from data_ingestion import audit
+
+COUNT = "select count(*), count(distinct balance_amt) from raw.transactions"
+
+
+@pytest.fixture
+def wrong_and_overlapping(warehouse, run, write):
+    """Load 1 brought 100 rows and proved wrong; load 2 dropped ten of its own that are in it."""
+    wrong = write(*map(line, range(100)), name="wrong.csv")
+    overlapping = write(*map(line, range(90, 150)), name="overlapping.csv")
+    assert run("load", wrong, overlapping).code == 0
+    return overlapping
+
+
+def test_a_file_whose_rows_another_load_had_brought_is_read_when_they_are_gone(
+    warehouse, run, wrong_and_overlapping
+):
+    assert "already loaded as load 2" in run("load", wrong_and_overlapping).out[0]
+    warehouse.query("delete from raw.transactions where _load_id = 1")
+    again = run("load", wrong_and_overlapping)
+    assert "read 60 = loaded 10 + duplicates 50" in again.out[0]
+    assert warehouse.query(COUNT) == [(60, 60)]
+
+
+def test_what_is_gone_for_good_is_no_reason_to_read_a_file_every_time(
+    warehouse, run, write, wrong_and_overlapping
+):
+    warehouse.query("delete from raw.transactions where _load_id = 1")
+    run("load", wrong_and_overlapping)
+    assert "already loaded as load 3" in run("load", wrong_and_overlapping).out[0]
+    warehouse.query("delete from raw.transactions where _load_id = 2")
+    assert "read 60 = loaded 50 + duplicates 10" in run("load", wrong_and_overlapping).out[0]
+    assert "already loaded as load 4" in run("load", wrong_and_overlapping).out[0]
+
+
+def test_a_file_that_brought_no_row_is_read_into_the_emptied_table(warehouse, run, write):
+    write(*map(line, range(5)), name="transactions_1.csv")
+    part = write(*map(line, range(3)), name="transactions_2.csv")
+    run("load", part.with_name("transactions_1.csv"), part)
+    assert "already loaded as load 2" in run("load", part).out[0]
+    warehouse.query("truncate raw.transactions")
+    assert "read 3 = loaded 3" in run("load", part).out[0]
+
+
+@pytest.mark.parametrize("gone", ["truncate raw.transactions", "drop table raw.transactions"])
+def test_after_a_new_beginning_all_files_are_read_once(warehouse, run, write, gone):
+    files = [
+        write(*map(line, [*numbers, numbers[0]]), name=f"{len(numbers)}.csv")
+        for numbers in (range(60), range(40, 90), range(100))
+    ]
+    run("load", *files)
+    warehouse.query(gone)
+    again = run("load", *reversed(files))
+    assert [text.split(" + rejected")[0] for text in again.out] == [
+        "100.csv: read 101 = loaded 100 + duplicates 1",
+        "50.csv: read 51 = loaded 0 + duplicates 51",
+        "60.csv: read 61 = loaded 0 + duplicates 61",
+    ]
+    assert all("already loaded" in text for text in run("load", *files).out)
+
+
+def test_files_of_which_each_row_is_kept_are_known_by_the_same_rule(warehouse, run, write):
+    keep = ("--duplicates", "keep")
+    first = write(line(1), line(1), line(2), name="first.csv")
+    second = write(line(1), line(1), line(1), name="second.csv")
+    run("load", first, second, *keep)
+    assert all("already loaded" in text for text in run("load", first, second, *keep).out)
+    warehouse.query("delete from raw.transactions where _load_id = 1")
+    assert "read 3 = loaded 2 + duplicates 1" in run("load", second, *keep).out[0]
+
+
+def test_a_tables_own_columns_and_name_do_not_confuse_it(warehouse, run, write):
+    path = write("a,1\n", "a,1\n", name="own.csv", header="_load_id,loads\n")
+    assert "loaded 1 + duplicates 1" in run("load", path, "--table", "loads").out[0]
+    assert "already loaded as load 1" in run("load", path, "--table", "loads").out[0]
+    warehouse.query("delete from raw.loads")
+    assert "loaded 1 + duplicates 1" in run("load", path, "--table", "loads").out[0]
+
+
+def test_each_earlier_load_is_looked_for_once_a_run(warehouse, run, write, monkeypatch):
+    files = [write(*[line(n)] * 2, name=f"{n}.csv") for n in range(4)]
+    run("load", *files)
+    asked = []
+    look = audit._gone_loads
+
+    def note(cursor, table, first, last):
+        asked.append((first, last))
+        return look(cursor, table, first, last)
+
+    monkeypatch.setattr(audit, "_gone_loads", note)
+    run("load", files[1], files[0], files[3])
+    assert asked == [(1, 2), (3, 4)]
+
+
+def test_audit_tables_of_an_older_version_get_what_is_new(warehouse, run, wrong_and_overlapping):
+    warehouse.query("alter table raw._loads drop column loads_gone")
+    assert "already loaded as load 2" in run("load", wrong_and_overlapping).out[0]
+    warehouse.query("delete from raw.transactions where _load_id = 1")
+    assert "loaded 10 + duplicates 50" in run("load", wrong_and_overlapping).out[0]
