@@ -44,6 +44,18 @@ where datname = %s
 """
 
 
+@pytest.fixture(autouse=True, scope="module")
+def without_autovacuum() -> Iterator[None]:
+    """Its work would be counted too, whenever it comes."""
+    with closing(psycopg2.connect(dbname="postgres")) as connection, connection.cursor() as cursor:
+        connection.autocommit = True
+        cursor.execute("alter system set autovacuum = off")
+        cursor.execute("select pg_reload_conf()")
+        yield
+        cursor.execute("alter system reset autovacuum")
+        cursor.execute("select pg_reload_conf()")
+
+
 @pytest.fixture
 def overlapping(tmp_path: Path) -> Path:
     """A file of which half is in the sample."""
