@@ -85,7 +85,7 @@ def take(settings: Settings) -> Path:
     return folder
 
 
-def key_in_use(databases: Databases, name: str) -> str:
+def _key_in_use(databases: Databases, name: str) -> str:
     """What those who use the database `name` encrypt with.
 
     Raises:
@@ -104,9 +104,10 @@ def _fill(folder: Path, databases: Databases, taken_at: str) -> None:
     """Write all files of a backup into a folder that is there.
 
     Raises:
-        StackError: a dump failed.
+        StackError: the keys are not those in use, or a dump failed.
         OSError: a file could not be written.
     """
+    keys = {key: fingerprint(_key_in_use(databases, name)) for name, key in KEYS.items()}
     sums, dumps = {}, {}
     for name in OWNERS:
         file = dump_file(folder, name)
@@ -121,7 +122,7 @@ def _fill(folder: Path, databases: Databases, taken_at: str) -> None:
     Manifest(
         taken_at=taken_at,
         stack=databases.kind,
-        keys={key: fingerprint(key_in_use(databases, name)) for name, key in KEYS.items()},
+        keys=keys,
         versions={name: locked_version(name) for name in PACKAGES},
         databases=dumps,
     ).write(folder, sums)
