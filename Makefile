@@ -10,9 +10,9 @@ unexport PYTHONPATH
 # Bytecode is worth keeping: without it every start of Airflow or dbt takes seconds longer.
 unexport PYTHONDONTWRITEBYTECODE
 
-PROJECTS := . local data_ingestion dbt airflow superset benchmarks
-RUNNING := local data_ingestion dbt airflow superset
-ELT := local/.venv/bin/elt-local
+PROJECTS := . stack data_ingestion dbt airflow superset benchmarks
+RUNNING := stack data_ingestion dbt airflow superset
+ELT := stack/.venv/bin/elt
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -32,22 +32,19 @@ SURE = [ -n "$(FORCE)" ] || { printf 'This removes the warehouse and all history
 .PHONY: demo demo-up demo-down demo-reset demo-status
 demo: install-all ## Start the stack, run the DAG on the sample, show what came of it
 	@$(ELT) demo
-	@for each in $(RUNNING); do \
-	    [ $$each/.venv/saved -nt $$each/.venv/installed ] || \
-	    { $(PYTHON) scripts/bytecode.py save $$each && touch $$each/.venv/saved; }; done
 
 demo-up: install-all ## Start the stack, and no more
 	@$(ELT) up
 	@$(ELT) status
 
-demo-down: install-local ## Stop it; data stays
+demo-down: install-stack ## Stop it; data stays
 	@$(ELT) down
 
-demo-reset: install-local ## Stop it and forget all its data, after asking (FORCE=1: without)
+demo-reset: install-stack ## Stop it and forget all its data, after asking (FORCE=1: without)
 	@[ ! -e "$${STATE_DIR:-.state}" ] || { $(SURE); }
 	@$(ELT) reset
 
-demo-status: install-local ## Show its processes, addresses and logins
+demo-status: install-stack ## Show its processes, addresses and logins
 	@$(ELT) status
 
 ##@ The stack in Docker
@@ -59,7 +56,7 @@ COMPOSE := docker compose $(if $(DEV),--file docker-compose.yaml --file docker-c
 IMAGES := elt/airflow elt/superset elt/data-ingestion elt/dbt
 
 .PHONY: up down clean ps build build-all-images populate-db
-up: install-local ## Start the whole stack, building what is missing, and wait until it is healthy
+up: install-stack ## Start the whole stack, building what is missing, and wait until it is healthy
 	@$(ELT) docker-check
 	@docker image inspect $(IMAGES:%=%:$(or $(IMAGE_TAG),latest)) >/dev/null 2>&1 || $(MAKE) --no-print-directory build
 	@$(COMPOSE) up --detach --wait || { $(ELT) docker-explain; exit 1; }
@@ -80,32 +77,32 @@ build: env ## Build all images
 
 build-all-images: build
 
-populate-db: install-local ## Load the data folder in the loader's container, without Airflow
+populate-db: install-stack ## Load the data folder in the loader's container, without Airflow
 	@$(ELT) docker-check
 	@$(COMPOSE) run --rm data-ingestion load
 
 ##@ Either of them
 
 .PHONY: trigger logs
-trigger: install-local ## Run the DAG and watch it (FILE=name, FULL_REFRESH=1, BACKDATED=warn)
+trigger: install-stack ## Run the DAG and watch it (FILE=name, FULL_REFRESH=1, BACKDATED=warn)
 	@$(ELT) trigger $(if $(FILE),--file "$$FILE") $(if $(FULL_REFRESH),--full-refresh) \
 	    $(if $(BACKDATED),--backdated-transactions "$$BACKDATED")
 
-logs: install-local ## Follow the logs of all processes, or of all containers
+logs: install-stack ## Follow the logs of all processes, or of all containers
 	@if [ -n "$$($(COMPOSE) ps --quiet 2>/dev/null)" ]; then $(COMPOSE) logs --follow --tail 20; \
 	    else $(ELT) logs; fi
 
 .PHONY: backup restore
-backup: install-local ## Dump the warehouse, Airflow's and Superset's databases into a folder
+backup: install-stack ## Dump the warehouse, Airflow's and Superset's databases into a folder
 	@$(ELT) backup
 
-restore: install-local ## Bring them back: FROM=backups/… (ONLY=warehouse; FORCE=1: without asking)
+restore: install-stack ## Bring them back: FROM=backups/… (ONLY=warehouse; FORCE=1: without asking)
 	@$(ELT) restore $(if $(ONLY),--only "$$ONLY") $(if $(FORCE),--force) "$$FROM"
 
 ##@ The data
 
 .PHONY: psql check-data-raw check-data-staging dbt
-psql: install-local ## Open psql in the warehouse (CMD='select 1': one statement, ROLE=reporter: as that role)
+psql: install-stack ## Open psql in the warehouse (CMD='select 1': one statement, ROLE=reporter: as that role)
 	@$(ELT) psql $(if $(ROLE),--role "$$ROLE") $(if $(CMD),"$$CMD")
 
 check-data-raw: ## Show what was loaded, and the first rows of raw.transactions
@@ -116,11 +113,11 @@ check-data-staging: ## Show the sums per account, and the first rows of staging.
 	@$(MAKE) --no-print-directory psql CMD='select account_number, count(*), sum(withdrawal_amount) as withdrawals, sum(deposit_amount) as deposits from staging.transactions group by 1 order by 1'
 	@$(MAKE) --no-print-directory psql CMD='select * from staging.transactions order by transaction_date, transaction_id limit 10'
 
-dbt: install-local install-dbt ## Run dbt: CMD="docs generate", debug, compile, docs serve, …
+dbt: install-stack install-dbt ## Run dbt: CMD="docs generate", debug, compile, docs serve, …
 	@$(ELT) dbt -- $(or $(CMD),--help)
 
 .PHONY: dashboard-export
-dashboard-export: install-local ## Write what was arranged in Superset's pages back into superset/assets
+dashboard-export: install-stack ## Write what was arranged in Superset's pages back into superset/assets
 	@$(ELT) dashboard-export
 
 ##@ Development
@@ -143,7 +140,6 @@ $(PROJECTS:%=install-%): install-%: %/.venv/installed | env
 %/.venv/installed: %/pyproject.toml %/uv.lock | $(UV)
 	@echo "installing $(if $(filter .,$*),the tools,$*) …"
 	@$(UV) sync --quiet --frozen --project $*
-	@$(PYTHON) scripts/bytecode.py restore $*
 	@touch $@
 
 $(UV):
@@ -152,9 +148,9 @@ $(UV):
 lock: $(UV) ## Bring every lock file up to date with its pyproject.toml
 	@for project in $(PROJECTS); do $(UV) lock --project $$project || exit; done
 
-.PHONY: audit update
-audit: install install-. install-benchmarks ## Look for known vulnerabilities in the locks, and list licences to be read
-	@.venv/bin/python scripts/audit.py $(UV) $(PROJECTS)
+.PHONY: check-dependencies update
+check-dependencies: install install-. install-benchmarks ## Look for known vulnerabilities in the locks, and list licences to be read
+	@.venv/bin/python scripts/check_dependencies.py $(UV) $(PROJECTS)
 
 update: $(UV) ## Move every lock to the newest versions that its pyproject.toml allows
 	@for project in $(PROJECTS); do $(UV) lock --upgrade --project $$project || exit; done
@@ -181,7 +177,7 @@ test: install install-. ## Run all tests
 # (A lane is one after the other: its make is told nothing of the other lane.)
 test-components: install
 	MAKEFLAGS= $(ELT) with-postgres -- $(MAKE) --no-print-directory \
-	    test-local test-data-ingestion test-dbt test-airflow test-superset
+	    test-stack test-data-ingestion test-dbt test-airflow test-superset
 
 test-end-to-end: install install-. browser
 	.venv/bin/pytest tests --ignore tests/docker --ignore tests/faults
@@ -219,9 +215,9 @@ faketime:
 screenshots: install install-. browser ## Take the pictures of the README anew, of a stack of their own
 	.venv/bin/pytest tests/test_browser.py --pictures docs/pictures
 
-.PHONY: test-local test-data-ingestion test-dbt test-airflow test-superset
-test-local: install-local
-	cd local && .venv/bin/pytest
+.PHONY: test-stack test-data-ingestion test-dbt test-airflow test-superset
+test-stack: install-stack
+	cd stack && .venv/bin/pytest
 
 test-data-ingestion: install-data_ingestion
 	cd data_ingestion && .venv/bin/pytest --numprocesses=2 --ignore tests/test_budget.py
@@ -233,22 +229,22 @@ test-dbt: install-dbt
 test-airflow: install-airflow
 	cd airflow && .venv/bin/pytest
 
-test-superset: install-superset install-data_ingestion install-dbt install-local
+test-superset: install-superset install-data_ingestion install-dbt install-stack
 	cd superset && .venv/bin/pytest
 
 .PHONY: budget
-budget: install-local install-data_ingestion ## Write anew what a load may cost, when a change was meant
+budget: install-stack install-data_ingestion ## Write anew what a load may cost, when a change was meant
 	@cd data_ingestion && $(abspath $(ELT)) with-postgres -- .venv/bin/pytest --quiet --renew-budget tests/test_budget.py
 	@git diff --stat -- data_ingestion/tests/budget.json
 
-test-docker: install-local install-data_ingestion install-. ## Run the tests of the stack in Docker; needs an engine
+test-docker: install-stack install-data_ingestion install-. ## Run the tests of the stack in Docker; needs an engine
 	.venv/bin/pytest tests/docker
 
 ##@ Measuring
 
 # With OPTIONS nothing is published: OPTIONS="--rows 1000000 --rounds 3", OPTIONS=--help
 BENCH := $(ELT) with-postgres -- benchmarks/.venv/bin/python benchmarks/bench.py
-BENCH_NEEDS := install-local install-data_ingestion install-dbt install-airflow install-superset install-benchmarks
+BENCH_NEEDS := install-stack install-data_ingestion install-dbt install-airflow install-superset install-benchmarks
 
 .PHONY: bench bench-full
 bench: $(BENCH_NEEDS) ## Measure the loader, its peers, dbt and the DAG: a quarter of an hour (OPTIONS=…: a try)

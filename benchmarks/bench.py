@@ -3,7 +3,7 @@
     make bench            116,201 and 1 M rows; a quarter of an hour
     make bench-full       10 M as well, and growth up to 20 M; an hour
 
-Runs in a throwaway warehouse (`elt-local with-postgres`). In each round every piece of work runs
+Runs in a throwaway warehouse (`elt with-postgres`). In each round every piece of work runs
 once, in another order than in the last: what disturbs the machine disturbs all of them. The order
 of magnitude is told by the ratio to `\\copy` in the same round, whose median is reported.
 """
@@ -26,7 +26,7 @@ import warehouse
 import works
 from measure import Cost, TooSlowError, run
 
-LOCAL = works.PROJECT / "local" / ".venv" / "bin"
+STACK = works.PROJECT / "stack" / ".venv" / "bin"
 WARM_UP_ROWS = 10_000
 TUNED_ON, REPORTED_ON = 7, 11  # seeds
 OURS_LIMIT = 3600  # seconds after which the loader itself has failed
@@ -165,12 +165,12 @@ def main() -> None:
     }
     if options.dag:
         rounds = ("--rounds", str(options.rounds))
-        results["dag"] = run_script("dag.py", *rounds, before=(LOCAL / "python",))
+        results["dag"] = run_script("dag.py", *rounds, before=(STACK / "python",))
     if options.transform:
         results["transform"] = run_script(
             *("transform.py", "--rounds", str(transform_rounds), "--seed", str(seed)),
             *("--rows", *map(str, options.transform)),
-            before=(LOCAL / "elt-local", "with-postgres", "--", sys.executable),
+            before=(STACK / "elt", "with-postgres", "--", sys.executable),
         )
     # Everything once before the clock counts: bytecode is written, programs are in memory.
     Bench(seed, options.limit).measure(WARM_UP_ROWS, 1, with_peers=bool(options.rows))

@@ -1,6 +1,6 @@
 """What Airflow adds: the DAG's duration above that of its three commands, run by hand.
 
-    python dag.py --rounds 5 --json FILE        (with the environment of local/)
+    python dag.py --rounds 5 --json FILE        (with the environment of stack/)
 
 A stack of its own, without Docker; in each round the DAG runs on the sample, then its commands do,
 each time in a warehouse as empty as after the start. The DAG takes from the request that triggers
@@ -24,10 +24,10 @@ from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
-from elt_local import demo
-from elt_local.ports import PORTS, free_port
-from elt_local.settings import PROJECT, Settings
-from elt_local.stack import Stack
+from elt_stack import demo
+from elt_stack.ports import PORTS, free_port
+from elt_stack.settings import PROJECT, Settings
+from elt_stack.stack import Stack
 
 COMMANDS = (
     ("data_ingestion", "loader", ("data-ingestion", "load"), (0,)),

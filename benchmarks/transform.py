@@ -2,7 +2,7 @@
 
     python benchmarks/transform.py --rows 116201 1000000 --rounds 3 --json FILE
 
-Runs in a warehouse of its own (`elt-local with-postgres`). Every dbt figure is the command as
+Runs in a warehouse of its own (`elt with-postgres`). Every dbt figure is the command as
 the DAG runs it, the start of its process included: `dbt run --empty` is that start, with all
 models and no row. JSON: rows -> name of the work -> {"seconds": one per round}.
 """
@@ -186,7 +186,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     if "PSQL" not in os.environ:
-        sys.exit("there is no warehouse: `elt-local with-postgres -- COMMAND` brings one")
+        sys.exit("there is no warehouse: `elt with-postgres -- COMMAND` brings one")
     results = {rows: measure(rows, options.rounds, options.seed) for rows in options.rows}
     if options.json:
         options.json.write_text(json.dumps(results, indent=2) + "\n")

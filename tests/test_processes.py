@@ -7,7 +7,7 @@ import itertools
 
 import psutil
 
-from elt_local.ports import PORTS
+from elt_stack.ports import PORTS
 
 
 def of_each_process(stack, what):

@@ -70,7 +70,7 @@ BROKEN = {
 EXPORT = """
 import sys
 from pathlib import Path
-from elt_local.dashboard import export
+from elt_stack.superset_export import export
 print("\\n".join(export(*sys.argv[1:4], Path(sys.argv[4]))))
 """
 
@@ -284,7 +284,7 @@ class Stack:
 
     def export(self, folder: Path) -> dict[str, str]:
         """`make dashboard-export` into `folder`; returns what the folder holds then."""
-        python = PROJECT / "local" / ".venv" / "bin" / "python"
+        python = PROJECT / "stack" / ".venv" / "bin" / "python"
         login = (LOGIN["username"], LOGIN["password"])
         command = [python, "-c", EXPORT, self.address, *login, folder]
         done = subprocess.run(command, capture_output=True, text=True)

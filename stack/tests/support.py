@@ -1,0 +1,132 @@
+"""What stands for a stack in Docker: Postgres' programs run where the containers would be.
+
+A real server holds what the warehouse's and the metadata's would.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from unittest import mock
+
+import psycopg2
+
+from elt_stack import cli
+
+DOCKER = """#!/bin/sh
+echo "$@" >> "$CALLS"
+command=$2
+case "$1 $command" in
+"info --format") echo '{"ServerVersion": "28.0.1", "MemTotal": 17179869184}' ;;
+"compose version") echo 2.26.1 ;;
+"compose ps")
+    echo '{"Service": "warehouse", "State": "running",' \\
+         '"Publishers": [{"PublishedPort": '$WAREHOUSE_PORT'}]}'
+    echo '{"Service": "airflow-apiserver", "Name": "airflow", "State": "running"}'
+    echo '{"Service": "superset", "Name": "superset", "State": "running"}' ;;
+"compose up")
+    for last; do :; done
+    if [ "$last" = --no-recreate ]; then exit ${UP_ENDS_WITH:-0}; fi ;;
+"inspect --format")
+    echo '["AIRFLOW__CORE__FERNET_KEY=the key of Airflow"' \\
+         ', "SUPERSET_SECRET_KEY=the key of Superset"]' ;;
+"compose exec")
+    shift 4
+    if [ "$1" = df ]; then exec df -Pk /; fi
+    exec "$PROGRAMS/$@" ;;
+"compose run")
+    for last; do :; done
+    if [ "$last" = metadata-init ]; then exit 0; fi
+    export "$7"
+    exec "$PSQL" --no-psqlrc --file init_db.sql ;;
+esac
+"""
+# As many kinds of things as there are in a warehouse, owned as they are there.
+WAREHOUSE = """
+    set role loader;
+    create table raw.transactions (_row_hash text primary key, details text);
+    insert into raw.transactions
+    values ('1', 'plain'), ('2', E'tab\\tline\\nquote'' é €'), ('3', null);
+    create table raw._loads (load_id int, status text);
+    insert into raw._loads values (1, 'loaded');
+    set role transformer;
+    create table staging.transactions as select * from raw.transactions;
+    create index on staging.transactions (details);
+    create view marts.daily as select count(*) as n from staging.transactions;
+    comment on view marts.daily is 'a day each';
+"""
+RELATIONS = """
+    select format('%I.%I', nspname, relname), relkind, relowner::regrole::text,
+           (select array_agg(acl::text order by acl::text) from unnest(relacl) as acl),
+           obj_description(c.oid)
+    from pg_class as c
+    join pg_namespace as n on n.oid = relnamespace
+    where nspname in ('raw', 'staging', 'marts', 'audit', 'public')
+"""
+RIGHTS = """
+    select 'default', defaclrole::regrole::text, nspname, defaclacl::text
+    from pg_default_acl
+    join pg_namespace as n on n.oid = defaclnamespace
+    union all
+    select 'schema', nspowner::regrole::text, nspname,
+           (select string_agg(acl::text, ' ' order by acl::text) from unnest(nspacl) as acl)
+    from pg_namespace
+    where nspname in ('raw', 'staging', 'marts', 'audit', 'public')
+"""
+
+
+def statement(sql: str, database: str = "warehouse") -> None:
+    """Run it as the superuser."""
+    with contextlib.closing(psycopg2.connect(dbname=database)) as connection:
+        connection.autocommit = True
+        connection.cursor().execute(sql)
+
+
+@dataclass
+class Done:
+    """What a command came to."""
+
+    returncode: int
+    stdout: str
+
+
+def elt(*arguments: str, said: str = "") -> Done:
+    """Run `elt`, in this process, which knows its modules already; `said` is typed."""
+    printed = io.StringIO()
+    with (
+        mock.patch("sys.argv", ["elt", *arguments]),
+        mock.patch("sys.stdin", io.StringIO(said)),
+        contextlib.redirect_stdout(printed),
+        contextlib.redirect_stderr(printed),
+    ):
+        return Done(cli.main(), printed.getvalue())
+
+
+def refused(*arguments: str, run: Callable[..., Done] = elt, **options) -> str:
+    """What a command that must fail, and change nothing, says in its last line."""
+    before = everything()
+    done = run(*arguments, **options)
+    assert done.returncode == 1, done.stdout
+    assert everything() == before
+    return done.stdout.splitlines()[-1]
+
+
+def everything() -> dict:
+    """All that is in the databases: their names, rows, owners and rights."""
+    found = {}
+    for database in ("warehouse", "airflow", "superset"):
+        with contextlib.closing(psycopg2.connect(dbname=database)) as connection:
+            cursor = connection.cursor()
+            cursor.execute(RELATIONS)
+            for relation, kind, *properties in cursor.fetchall():
+                rows = []
+                if kind in "rv":
+                    cursor.execute(f"select t::text from {relation} as t order by 1")
+                    rows = cursor.fetchall()
+                found[database, relation] = kind, properties, rows
+            for what in (RIGHTS, "select datname, datallowconn, datacl::text from pg_database"):
+                cursor.execute(what)
+                found[database, what] = sorted(cursor.fetchall())
+    return found

@@ -1,0 +1,145 @@
+"""What is installed: locked with hashes from the public index, and looked up by `make check-dependencies`."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+import tomllib
+from datetime import date, timedelta
+
+import pytest
+
+from support import PROJECT, free_port
+
+LOCKS = sorted(PROJECT.glob("uv.lock")) + sorted(PROJECT.glob("*/uv.lock"))
+INDEX = {"registry": "https://pypi.org/simple"}
+KNOWN = {"id": "PYSEC-2014-8", "affected": [{
+    "package": {"name": "jinja2", "ecosystem": "PyPI"},
+    "ranges": [{"type": "ECOSYSTEM", "events": [{"introduced": "0"}, {"fixed": "2.7.2"}]}],
+}]}  # fmt: skip
+
+
+@pytest.mark.parametrize("lock", LOCKS, ids=lambda path: path.parent.name)
+def test_every_package_is_locked_with_its_hash(lock):
+    packages = tomllib.loads(lock.read_text())["package"]
+    others = [each for each in packages if each["source"] != INDEX]
+    ours = {place for each in others for place in each["source"].values()}
+    assert ours in ({"."}, {".", "stack"}), "the project itself, and what it takes of another"
+    assert len(packages) > 5
+    for package in packages:
+        if package in others:
+            continue
+        files = [*package.get("wheels", []), *([package["sdist"]] if "sdist" in package else [])]
+        assert files, package["name"]
+        for file in files:
+            assert re.fullmatch(r"sha256:[0-9a-f]{64}", file["hash"]), package["name"]
+            assert file["url"].startswith("https://files.pythonhosted.org/"), package["name"]
+
+
+def test_every_lock_is_one_of_those_looked_after():
+    projects = re.search(r"^PROJECTS := (.*)$", (PROJECT / "Makefile").read_text(), re.M)[1]
+    assert {lock.parent for lock in LOCKS} == {
+        (PROJECT / name).resolve() for name in projects.split()
+    }
+
+
+def test_every_image_and_uv_has_one_version():
+    version = re.search(r"^UV_VERSION := (.*)$", (PROJECT / "Makefile").read_text(), re.M)[1]
+    files = [*PROJECT.glob("*/Dockerfile"), PROJECT / "docker-compose.yaml"]
+    text = "\n".join(path.read_text() for path in files)
+    assert set(re.findall(r"uv==(\S+)", text)) == {version}
+    images = re.findall(r"^(?:FROM|\s+image:) (\S+)", text, re.M)
+    named = {image for image in images if not image.startswith(("elt/", "*"))}
+    assert named == {"python:3.11-slim-bookworm", "postgres:18", "haproxy:3.0", "redis:8"}
+
+
+@pytest.fixture
+def service(monkeypatch):
+    """A vulnerability service of our own: what it answers, by the names of packages."""
+    known: dict[str, list[dict]] = {}
+
+    class Service(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            vulns = known.get(asked["package"]["name"])
+            answer = json.dumps({"vulns": vulns} if vulns else {}).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Service)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setenv("OSV_URL", f"http://127.0.0.1:{server.server_port}")
+    yield known
+    server.shutdown()
+
+
+@pytest.fixture
+def audit(tmp_path):
+    """Runs the script over the lock of the tools, with an allow-list of its own."""
+    shutil.copy(PROJECT / "scripts" / "check_dependencies.py", tmp_path)
+
+    def run(allowed: str = "") -> tuple[int, str]:
+        (tmp_path / "allowed_vulnerabilities.toml").write_text(allowed)
+        version = re.search(r"^UV_VERSION := (.*)$", (PROJECT / "Makefile").read_text(), re.M)[1]
+        uv = PROJECT / ".tools" / f"uv-{version}" / "bin" / "uv"
+        done = subprocess.run(
+            [sys.executable, tmp_path / "check_dependencies.py", uv, "."], cwd=PROJECT, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=os.environ | {"NO_PROXY": "*"},
+        )  # fmt: skip
+        return done.returncode, done.stdout
+
+    return run
+
+
+def test_nothing_known_is_a_pass_where_the_service_knows_something(service, audit):
+    service["jinja2"] = [KNOWN]
+    # The tools have jinja2 themselves; the service here says the same of every version.
+    code, said = audit(allowance("jinja2", "PYSEC-2014-8", days=1))
+    assert code == 0, said
+    assert "1 known vulnerabilities, 0 of them not allowed" in said
+    assert re.search(r"licences to be read, of \d+ packages", said)
+    assert re.search(r"^  psycopg2-binary .*LGPL.* tools$", said, re.M)
+
+
+def allowance(package: str, identity: str, days: int) -> str:
+    until = date.today() + timedelta(days=days)
+    names = f'package = "{package}"\nid = "{identity}"\nreason = "a test"'
+    return f"[[allowed]]\n{names}\nuntil = {until}\n"
+
+
+@pytest.mark.parametrize(
+    "allowed",
+    ["", allowance("jinja2", "PYSEC-2014-8", days=-2), allowance("jinja2", "PYSEC-1", days=9)],
+)
+def test_what_is_known_fails_until_it_is_allowed(service, audit, allowed):
+    service["jinja2"] = [KNOWN]
+    code, said = audit(allowed)
+    assert code == 1
+    assert re.search(r"✗ jinja2 \S+ in \.: PYSEC-2014-8, mended in 2\.7\.2$", said, re.M)
+
+
+def test_a_service_that_knows_nothing_is_no_pass(service, audit):
+    code, said = audit()
+    assert code == 2
+    assert said.splitlines()[-1].startswith(
+        "check_dependencies: nothing is known of vulnerabilities: it knows"
+    )
+
+
+def test_a_service_that_is_away_is_no_pass(audit, monkeypatch):
+    monkeypatch.setenv("OSV_URL", f"http://127.0.0.1:{free_port()}")
+    code, said = audit()
+    assert code == 2
+    assert "Connection refused" in said.splitlines()[-1]
+    assert "Traceback" not in said
