@@ -1,6 +1,6 @@
 #!/bin/sh
-# Install a package of Debian's for the tests, where we may: as root, and where there is apt-get.
-# Elsewhere nothing is done: the test that needs it then says so.
+# Install a Debian package that a test needs, as root on Debian. Do nothing on other systems: the
+# test then reports the missing program.
 set -eu
 
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then

@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
-"""Look up what the lock files name among the known vulnerabilities, and list licences to be read.
+"""Report known vulnerabilities of the locked packages, and licences that a person must read.
 
     python scripts/check_dependencies.py UV PROJECT ...
 
-pip-audit asks OSV (https://osv.dev), or what OSV_URL names. What was understood and is kept stands
-in scripts/allowed_vulnerabilities.toml with a reason and a day until which that counts.
+pip-audit asks OSV (https://osv.dev), or the service in OSV_URL. The file
+scripts/allowed_vulnerabilities.toml lists accepted vulnerabilities, each with a reason and an
+expiry date.
 
-Exit code: 0 nothing was found that is not allowed; 1 something was; 2 the service could not be
-asked, or does not know what everybody knows: then nothing is known, and nothing has passed.
+Exit codes: 0 no vulnerability, or accepted ones only; 1 at least one that is not accepted; 2 the
+service did not answer, or did not report a vulnerability that is known to exist. In the last case
+nothing has been checked.
 """
 
 from __future__ import annotations
@@ -26,47 +28,51 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 PIP_AUDIT = Path(sys.executable).with_name("pip-audit")
-# Known since 2014 and 2019. A service that has nothing to say of it knows nothing.
+# Its vulnerabilities were published in 2014 and 2019. A service that reports none is not working.
 CANARY = "jinja2==2.4.1 --hash=sha256:" + "0" * 64 + "\n"
-# Licences that ask something of who passes the software on; a person is to read those.
+# Licences with obligations for those who distribute the software.
 COPYLEFT = re.compile(r"\b[AL]?GPL|Affero|Lesser General|General Public|MPL|Mozilla|EPL|EUPL|CDDL")
 LIST_LICENCES = """
 import json, importlib.metadata as metadata
-def licence(of):
-    classifiers = [each.split(" :: ")[-1] for each in of.get_all("Classifier") or []
+def licence(package):
+    classifiers = [each.split(" :: ")[-1] for each in package.get_all("Classifier") or []
                    if each.startswith("License ::")]
-    said = of["License-Expression"] or "; ".join(classifiers) or of["License"] or ""
-    return said.split("\\n")[0]
+    text = package["License-Expression"] or "; ".join(classifiers) or package["License"] or ""
+    return text.split("\\n")[0]
 print(json.dumps({f"{each.name} {each.version}": licence(each.metadata)
                   for each in metadata.distributions() if not each.read_text("direct_url.json")}))
 """
 
 
-class AuditError(Exception):
-    """Why nothing can be said; its text is one line."""
+class ServiceError(Exception):
+    """The check did not take place; the text is one line that says why."""
 
 
 @dataclass(frozen=True, order=True)
-class Finding:
-    """A known vulnerability of a package in one of the locks."""
+class Vulnerability:
+    """A known vulnerability of a package in one project's lock."""
 
     package: str
     version: str
-    identity: str
+    identifier: str  # for example PYSEC-2026-1
     project: str
-    fixed: str
+    fixed_in: str
 
 
-def audit(requirements: str, project: str) -> list[Finding]:
-    """Ask for the vulnerabilities of pinned requirements.
+def look_up(requirements: str, project: str) -> list[Vulnerability]:
+    """Look up the vulnerabilities of pinned requirements.
+
+    Args:
+        requirements: the text of a requirements.txt with versions and hashes.
+        project: the folder of the project, for the report.
 
     Raises:
-        AuditError: there was no answer for each of them.
+        ServiceError: the service did not answer for every package.
     """
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
         file.write(requirements)
         file.flush()
-        command = [PIP_AUDIT, "--requirement", file.name, "--require-hashes", "--disable-pip",
+        command = [str(PIP_AUDIT), "--requirement", file.name, "--require-hashes", "--disable-pip",
                    "--strict", "--vulnerability-service", "osv", "--format", "json",
                    "--progress-spinner", "off"]  # fmt: skip
         if "OSV_URL" in os.environ:
@@ -75,17 +81,21 @@ def audit(requirements: str, project: str) -> list[Finding]:
     try:
         packages = json.loads(done.stdout)["dependencies"]
         return [
-            Finding(package["name"], package["version"], each["id"], project,
-                    ", ".join(each["fix_versions"]) or "nowhere yet")
+            Vulnerability(package["name"], package["version"], each["id"], project,
+                          ", ".join(each["fix_versions"]) or "no version yet")
             for package in packages for each in package["vulns"]
         ]  # fmt: skip
-    except (ValueError, KeyError):  # its exit code is 1 for a finding and for a traceback
-        said = done.stderr.strip().splitlines() or ["pip-audit said nothing"]
-        raise AuditError(said[-1]) from None
+    except (ValueError, KeyError):  # pip-audit exits with 1 for a finding and for a traceback
+        lines = done.stderr.strip().splitlines() or ["pip-audit printed nothing"]
+        raise ServiceError(lines[-1]) from None
 
 
-def allowed(today: date) -> dict[tuple[str, str], str]:
-    """Reasons of what is allowed today, by package and identity."""
+def accepted(today: date) -> dict[tuple[str, str], str]:
+    """Read the reasons of accepted vulnerabilities that have not expired.
+
+    Returns:
+        The reasons, by package and identifier.
+    """
     entries = tomllib.loads((HERE / "allowed_vulnerabilities.toml").read_text()).get("allowed", [])
     return {
         (each["package"], each["id"]): each["reason"] for each in entries if each["until"] >= today
@@ -93,58 +103,65 @@ def allowed(today: date) -> dict[tuple[str, str], str]:
 
 
 def vulnerabilities(uv: str, projects: list[str]) -> int:
-    """Print what is known of each project's lock; returns how much of it is not allowed.
+    """Print the known vulnerabilities of each project's lock.
+
+    Returns:
+        The number of vulnerabilities that are not accepted.
 
     Raises:
-        AuditError: the service cannot be relied on.
+        ServiceError: the service does not work.
     """
-    if not audit(CANARY, "canary"):
-        raise AuditError("it knows nothing of jinja2 2.4.1, which has vulnerabilities")
-    findings = []
+    if not look_up(CANARY, "canary"):
+        raise ServiceError("the service reports none for jinja2 2.4.1, which has some")
+    found = []
     for project in projects:
         export = [uv, "export", "--quiet", "--frozen", "--no-emit-local", "--all-groups"]
         pinned = subprocess.run(
             [*export, "--project", project], capture_output=True, text=True, check=True
         ).stdout
-        findings += audit(pinned, project)
-    reasons = allowed(datetime.now(UTC).date())
-    bad = 0
-    for finding in sorted(findings):
-        reason = reasons.get((finding.package, finding.identity))
-        bad += reason is None
+        found += look_up(pinned, project)
+    reasons = accepted(datetime.now(UTC).date())
+    rejected = 0
+    for each in sorted(found):
+        reason = reasons.get((each.package, each.identifier))
+        rejected += reason is None
         print(
-            f"  {'✗' if reason is None else '·'} {finding.package} {finding.version} in "
-            f"{finding.project}: {finding.identity}, mended in {finding.fixed}"
-            + (f" (allowed: {reason})" if reason else "")
+            f"  {'✗' if reason is None else '·'} {each.package} {each.version} in "
+            f"{each.project}: {each.identifier}, fixed in {each.fixed_in}"
+            + (f" (accepted: {reason})" if reason else "")
         )
-    print(f"{len(findings)} known vulnerabilities, {bad} of them not allowed")
-    return bad
+    print(f"{len(found)} known vulnerabilities, {rejected} of them not accepted")
+    return rejected
 
 
 def licences(projects: list[str]) -> None:
-    """Print the packages whose licence a person is to read, and where they are used."""
-    used = defaultdict(list)
+    """Print the packages with a copyleft or unknown licence, and the projects that use them.
+
+    Raises:
+        ServiceError: a project has no environment yet.
+    """
+    used: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
     for project in projects:
         python = Path(project, ".venv", "bin", "python")
         listed = subprocess.run([python, "-c", LIST_LICENCES], capture_output=True, text=True)
         if listed.returncode != 0:
-            raise AuditError(f"{project} has no environment: run `make install-{project}`")
+            raise ServiceError(f"{project} has no environment, run `make install-{project}`")
         for package, licence in json.loads(listed.stdout).items():
             used[package, licence].append("tools" if project == "." else project)
-    to_read = {key: where for key, where in used.items() if COPYLEFT.search(key[1]) or not key[1]}
-    print(f"licences to be read, of {len(used)} packages:")
-    for (package, licence), where in sorted(to_read.items()):
-        print(f"  {package:<36}{(licence or 'not stated')[:60]:<62}{', '.join(where)}")
+    to_read = {key: users for key, users in used.items() if COPYLEFT.search(key[1]) or not key[1]}
+    print(f"copyleft or unknown licences, of {len(used)} packages:")
+    for (package, licence), users in sorted(to_read.items()):
+        print(f"  {package:<36}{(licence or 'not stated')[:60]:<62}{', '.join(users)}")
 
 
 def main() -> int:
-    """List licences and vulnerabilities."""
+    """Print licences and vulnerabilities, and return the exit code."""
     uv, *projects = sys.argv[1:]
     try:
         licences(projects)
         return min(vulnerabilities(uv, projects), 1)
-    except AuditError as error:
-        print(f"check_dependencies: nothing is known of vulnerabilities: {error}", file=sys.stderr)
+    except ServiceError as error:
+        print(f"check_dependencies: cannot check for vulnerabilities: {error}", file=sys.stderr)
         return 2
 
 

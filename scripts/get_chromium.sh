@@ -1,5 +1,5 @@
 #!/bin/sh
-# A browser for the tests: one that is there, or Debian's Chromium where we may install it.
+# Install Debian's Chromium for the browser tests, unless the machine has a browser.
 set -eu
 
 for name in chromium chromium-browser google-chrome google-chrome-stable; do

@@ -1,5 +1,5 @@
 #!/bin/sh
-# libfaketime, with which the tests set a server's clock back: Debian's, where we may install it.
+# Install libfaketime, with which a test sets a server's clock back, unless the machine has it.
 set -eu
 
 [ -z "$(find /usr/lib -name libfaketime.so.1 2>/dev/null)" ] || exit 0

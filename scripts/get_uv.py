@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Install uv, in the version this project is tested with, into a folder of the project.
+"""Install uv, in the version that the project is tested with, into a folder of the project.
 
     python3 scripts/get_uv.py VERSION FOLDER
 
-It asks nothing of the system but Python, 3.8 or newer. The wheel is fetched from the package
-index (PyPI, or what UV_DEFAULT_INDEX or PIP_INDEX_URL name, with a login or without) and checked
-against the hash the index gives; where that cannot be done (no certificates for this Python, an
-index of the old form), pip does it.
+The script needs only Python 3.8 or newer. It downloads the wheel from the package index (PyPI, or
+the index in UV_DEFAULT_INDEX or PIP_INDEX_URL, with or without a login) and compares the wheel with
+the hash that the index states. It falls back to pip where this fails: for example, this Python may
+have no certificates, or the index may not offer the JSON API.
 """
 
 import base64
@@ -25,34 +25,57 @@ import zipfile
 from pathlib import Path
 
 JSON = "application/vnd.pypi.simple.v1+json"  # https://peps.python.org/pep-0691/
-SECONDS = 60  # for an answer
+TIMEOUT = 60  # seconds for each answer of the index
 
 
 def split(address: str) -> "tuple[str, str]":
-    """An address without the login in it, which may never be shown, and that login."""
-    scheme, login, place = re.match(r"(\w+://)?(?:(.*)@)?(.*)", address, re.DOTALL).groups("")
-    return scheme + place, login
+    """Separate an address from its login, because messages must not show the login.
+
+    Args:
+        address: a URL, possibly with `user:password@` before its host.
+
+    Returns:
+        The address without the login, and the login or an empty string.
+    """
+    pattern = r"\A(\w+://)?(?:(.*)@)?(.*)\Z"
+    [(scheme, login, location)] = re.findall(pattern, address, re.DOTALL)
+    return scheme + location, login
 
 
-INDEX = os.environ.get("UV_DEFAULT_INDEX") or os.environ.get("PIP_INDEX_URL")
-INDEX, LOGIN = split((INDEX or "https://pypi.org/simple").rstrip("/"))
+INDEX, LOGIN = split(
+    (
+        os.environ.get("UV_DEFAULT_INDEX")
+        or os.environ.get("PIP_INDEX_URL")
+        or "https://pypi.org/simple"
+    ).rstrip("/")
+)
 
 
 def fetch(address: str, accept: str = "*/*") -> bytes:
-    """What is at that address."""
-    address, _ = split(address)  # urllib cannot do with one, and shows it
+    """Download the content of an address.
+
+    Args:
+        address: a URL; the login of the index is sent if the URL is on the index's host.
+        accept: the media type to ask for.
+
+    Raises:
+        OSError, HTTPException: the download failed.
+    """
+    address, _ = split(address)  # urllib does not accept a login and would show it in its message
     request = urllib.request.Request(address, headers={"Accept": accept})
-    if LOGIN and address.startswith(urllib.parse.urljoin(INDEX, "/")):  # no other host may know
+    if LOGIN and address.startswith(urllib.parse.urljoin(INDEX, "/")):
         user, _, password = LOGIN.partition(":")
         login = f"{urllib.parse.unquote(user)}:{urllib.parse.unquote(password)}".encode()
         basic = f"Basic {base64.b64encode(login).decode()}"
+        # Unredirected: the host that a redirect names must not receive the login.
         request.add_unredirected_header("Authorization", basic)
-    with urllib.request.urlopen(request, timeout=SECONDS) as answer:
-        return answer.read()
+    with urllib.request.urlopen(request, timeout=TIMEOUT) as response:
+        content: bytes = response.read()
+        return content
 
 
 def fits(filename: str) -> bool:
-    """Whether a wheel's name is that of one for this machine."""
+    """Tell whether a wheel runs on this machine, judged by the platform tags in its file name."""
     machine = {"arm64": "aarch64", "AMD64": "x86_64"}.get(platform.machine(), platform.machine())
     if sys.platform == "darwin":
         machine = {"aarch64": "arm64"}.get(machine, machine)
@@ -65,12 +88,16 @@ def fits(filename: str) -> bool:
 
 
 def install(version: str, target: Path) -> None:
-    """Fetch the wheel and unpack its binaries to `target`/bin.
+    """Download the wheel of uv and unpack its programs.
+
+    Args:
+        version: the version of uv.
+        target: the folder whose bin/ receives the programs.
 
     Raises:
-        OSError, HTTPException: the index or the file cannot be had.
-        LookupError: the index does not answer as JSON, or has no wheel for this machine.
-        ValueError: what arrived is not what the index announced.
+        OSError, HTTPException: a download failed.
+        LookupError: the answer of the index lacks a field, or no wheel fits this machine.
+        ValueError: the index did not answer with JSON, or the wheel does not match its hash.
     """
     page = f"{INDEX}/uv/"
     files = json.loads(fetch(page, JSON))["files"]
@@ -80,11 +107,12 @@ def install(version: str, target: Path) -> None:
         raise LookupError(f"{INDEX} has no wheel of uv {version} for this machine")
     content = fetch(urllib.parse.urljoin(page, wheel["url"]))
     if hashlib.sha256(content).hexdigest() != wheel["hashes"]["sha256"]:
-        raise ValueError("the wheel arrived damaged")
+        raise ValueError("the downloaded wheel does not match its hash")
     (target / "bin").mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         for member in archive.namelist():
             if ".data/scripts/" in member:
+                # Renamed when complete: an interrupted run must not leave half a program.
                 part = target / "bin" / f".{Path(member).name}.part"
                 part.write_bytes(archive.read(member))
                 part.chmod(0o755)
@@ -92,7 +120,7 @@ def install(version: str, target: Path) -> None:
 
 
 def main() -> None:
-    """Install it, by pip where it cannot be done directly."""
+    """Install uv from its wheel, or with pip if that fails."""
     version, target = sys.argv[1], Path(sys.argv[2])
     try:
         install(version, target)

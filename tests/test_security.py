@@ -134,6 +134,7 @@ def test_nobody_sees_the_pages_of_the_users(nobody, view):
     {"Cookie": "_token=x; airflow_session=x"}, {"X-Forwarded-User": "airflow"},
     {"REMOTE_USER": "airflow"},
     # A token without a signature.
+    # pragma: allowlist nextline secret
     {"Authorization": "Bearer eyJhbGciOiJub25lIn0.eyJzdWIiOiIxIiwiZXhwIjo5OTk5OTk5OTk5fQ."},
 ])  # fmt: skip
 def test_nobody_gets_in_with_what_is_no_login(nobody, header):
