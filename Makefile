@@ -174,7 +174,7 @@ check-locks: $(UV)
 format: install-. ## Format Python and SQL, and correct the faults that have a safe correction
 	.venv/bin/ruff check --fix
 	.venv/bin/ruff format
-	cd dbt && ../.venv/bin/sqlfluff fix models tests
+	.venv/bin/sqlfluff fix dbt/models dbt/tests
 
 # Three lanes, two at a time: the end-to-end lane mostly waits. Each lane starts its own Postgres.
 test: install install-. ## Run all tests
