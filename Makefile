@@ -1,4 +1,4 @@
-# The commands of the project. `make` prints those with a description.
+# Every command of the project. `make` prints the list.
 
 UV_VERSION := 0.13.9
 PYTHON ?= python3
@@ -12,7 +12,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 # The folders with a uv.lock, and the components that make up the stack.
 PROJECTS := . stack data_ingestion dbt airflow superset benchmarks
-RUNNING := stack data_ingestion dbt airflow superset
+COMPONENTS := stack data_ingestion dbt airflow superset
 ELT := stack/.venv/bin/elt
 
 .DEFAULT_GOAL := help
@@ -25,7 +25,7 @@ help: ## Print this help
 	     /^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # Stops a recipe unless FORCE=1 is set or the user types yes.
-SURE = [ -n "$(FORCE)" ] || { printf 'This removes the warehouse and all history. Type yes: '; \
+CONFIRM = [ -n "$(FORCE)" ] || { printf 'This removes the warehouse and all history. Type yes: '; \
     read answer && [ "$$answer" = yes ]; } || { echo 'nothing was removed'; exit 1; }
 
 ##@ The stack without Docker
@@ -42,7 +42,7 @@ demo-down: install-stack ## Stop the stack and keep its data
 	@$(ELT) down
 
 demo-reset: install-stack ## Stop the stack and delete its data, after confirmation (FORCE=1 skips it)
-	@[ ! -e "$${STATE_DIR:-.state}" ] || { $(SURE); }
+	@[ ! -e "$${STATE_DIR:-.state}" ] || { $(CONFIRM); }
 	@$(ELT) reset
 
 demo-status: install-stack ## Show the processes, addresses and logins
@@ -68,7 +68,7 @@ down: ## Stop the stack and keep its data
 	@$(COMPOSE) --profile tasks down --remove-orphans
 
 clean: ## Stop the stack and delete its data, after confirmation (FORCE=1 skips it)
-	@$(SURE)
+	@$(CONFIRM)
 	@$(COMPOSE) --profile tasks down --remove-orphans --volumes
 
 ps: ## Show the containers
@@ -129,9 +129,9 @@ env: ## Create .env with random secrets, or add missing settings to it
 	@$(PYTHON) scripts/make_env.py
 
 # Each component has its own environment, which is synced when its lock changes.
-install: $(RUNNING:%=install-%) ## Install the environments of all components
+install: $(COMPONENTS:%=install-%) ## Install the environments of all components
 
-# Two environments at a time: the installs wait for the network more than for a core.
+# Installs two environments at a time.
 .PHONY: install-all
 install-all: env $(UV)
 	@$(MAKE) --no-print-directory --jobs=2 install
@@ -151,19 +151,19 @@ lock: $(UV) ## Update each lock after a change of its pyproject.toml
 	@for project in $(PROJECTS); do $(UV) lock --project $$project || exit; done
 
 .PHONY: check-dependencies update
-check-dependencies: install install-. install-benchmarks ## Report known vulnerabilities of locked packages, and copyleft or unknown licences
+check-dependencies: install install-. install-benchmarks ## Report known vulnerabilities and copyleft licences of the locked packages
 	@.venv/bin/python scripts/check_dependencies.py $(UV) $(PROJECTS)
 
 update: $(UV) ## Update each lock to the newest versions that its pyproject.toml allows
 	@for project in $(PROJECTS); do $(UV) lock --upgrade --project $$project || exit; done
 
-lint: clone install install-. ## Run all checks of .pre-commit-config.yaml: style, types, SQL, images, secrets, …
+lint: clone install install-. ## Run all checks: style, types, SQL, Dockerfiles, secrets, spelling, …
 	@MAKEFLAGS= .venv/bin/pre-commit run --all-files
 
 hooks: clone install install-. ## Run the checks of `make lint` before each Git commit, on the changed files
 	@.venv/bin/pre-commit install
 
-# pre-commit asks Git which files exist.
+# pre-commit gets the list of files from Git.
 .PHONY: clone check-locks
 clone:
 	@[ -e .git ] || { echo 'make lint and make hooks need a Git clone: this folder has no .git' >&2; exit 1; }
