@@ -241,7 +241,7 @@ test-superset: install-superset install-data_ingestion install-dbt install-stack
 	cd superset && .venv/bin/pytest
 
 .PHONY: budget
-budget: install-stack install-data_ingestion ## Measure the loader's budget again, after a deliberate change
+budget: install-stack install-data_ingestion ## Rewrite the budget of a load's cost, after a deliberate change
 	@cd data_ingestion && $(abspath $(ELT)) with-postgres -- .venv/bin/pytest --quiet --renew-budget tests/test_budget.py
 	@git diff --stat -- data_ingestion/tests/budget.json
 
