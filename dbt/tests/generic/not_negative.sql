@@ -1,4 +1,4 @@
-{# Fails on the rows whose value is below zero. #}
+{# Fail on each row with a negative value in the column. #}
 {% test not_negative(model, column_name) %}
 select *
 from {{ model }}

@@ -1,4 +1,4 @@
-{# Fails on the combinations of values of `columns` that stand in more than one row. #}
+{# Fail on each combination of values of `columns` that more than one row has. #}
 {% test unique_together(model, columns) %}
 select
     {{ columns | join(', ') }},
