@@ -1,10 +1,10 @@
--- The warehouse: roles, schemas and grants. Safe to run again: it creates what is missing,
--- and brings passwords and rights to what stands here.
+-- Create the roles, schemas and grants of the warehouse. Safe to run again: each run creates
+-- what is missing and sets all passwords and grants again.
 --
 --   psql --dbname warehouse --file init_db.sql      (as a superuser)
 --
 -- The passwords come from the environment (LOADER_PASSWORD, TRANSFORMER_PASSWORD,
--- REPORTER_PASSWORD): never from this file, and never from a command line, which `ps` shows.
+-- REPORTER_PASSWORD), because `ps` would show them on a command line.
 --
 --   role         raw            staging, marts, audit
 --   loader       writes         -
@@ -30,7 +30,7 @@ set client_min_messages = warning;
 
 begin;
 
--- Two starts at the same time take turns.
+-- Serialise concurrent runs, such as two starts of the stack at the same time.
 select pg_advisory_xact_lock(hashtext('init_db.sql')) \g /dev/null
 
 -- Roles -------------------------------------------------------------------------------------
@@ -47,7 +47,7 @@ begin
 end
 $$;
 
--- The statements below carry passwords: none of them may reach the server's log.
+-- The next statements contain passwords, so keep them out of the server's log.
 set local log_statement = 'none';
 set local log_min_duration_statement = -1;
 set local log_min_error_statement = 'panic';
@@ -56,20 +56,20 @@ alter role loader with login nosuperuser nocreatedb nocreaterole noreplication p
 alter role transformer with login nosuperuser nocreatedb nocreaterole noreplication password :'transformer_password';
 alter role reporter with login nosuperuser nocreatedb nocreaterole noreplication password :'reporter_password';
 
--- Dates and times mean the same to everyone, wherever the client runs.
+-- Show times in UTC to every client, whatever its own time zone is.
 alter role loader set timezone = 'UTC';
 alter role transformer set timezone = 'UTC';
 alter role reporter set timezone = 'UTC';
--- A statement whose client was killed ends within seconds, and gives back its locks: by itself the
--- server looks for the client only when it has something to send.
+-- Cancel the statement of a killed client within seconds, which releases its locks. By default the
+-- server notices a closed connection only when it sends data.
 alter role loader set client_connection_check_interval = '5s';
 alter role transformer set client_connection_check_interval = '5s';
 alter role reporter set client_connection_check_interval = '5s';
--- A second fence: the grants below already let reporter do nothing but read.
+-- Defence in depth: the grants below already limit reporter to reading.
 alter role reporter set default_transaction_read_only = on;
 
--- A client that is gone without a word (its machine, the network) is given up after a minute, with
--- its locks: by itself the server asks after two hours.
+-- Drop the connection of a client that has vanished (machine or network failure) after a minute,
+-- which releases its locks. With the default of most systems this takes more than two hours.
 alter role loader set tcp_keepalives_idle = 30;
 alter role loader set tcp_keepalives_interval = 10;
 alter role loader set tcp_keepalives_count = 3;
@@ -84,14 +84,15 @@ create schema if not exists staging;
 create schema if not exists marts;
 create schema if not exists audit;
 
-comment on schema raw is 'What the files said, as text, written by the loader';
+comment on schema raw is 'The values of the files as text, written by the loader';
 comment on schema staging is 'Parsed and typed, one row per transaction, written by dbt';
-comment on schema marts is 'What the dashboard reads, written by dbt';
+comment on schema marts is 'The tables and views of the dashboard, written by dbt';
 comment on schema audit is 'Failing rows and the history of test results, written by dbt';
 
 -- Grants ------------------------------------------------------------------------------------
 
--- Nobody has a right by default: not to connect, not to make temporary tables, not to `public`.
+-- Revoke Postgres' default rights of every role: to connect, to create temporary tables, and to use
+-- the schema `public`.
 do $$
 begin
     execute format('revoke all on database %I from public', current_database());
@@ -100,8 +101,8 @@ begin
 end
 $$;
 revoke all on schema public from public;
--- Nobody makes functions: one behind a view or a trigger would run with the rights of whoever
--- reads or writes there, so that the loader's password could do what transformer's can.
+-- No role may create functions. A function in a view or a trigger of the loader runs with the rights
+-- of the role that uses the table, so the loader could act as transformer.
 revoke usage on language sql, plpgsql from public;
 
 grant usage, create on schema raw to loader;
@@ -109,7 +110,7 @@ grant usage on schema raw to transformer;
 grant usage, create on schema staging, marts, audit to transformer;
 grant usage on schema staging, marts, audit to reporter;
 
--- For the tables that are there, and for those that the loader and dbt will create.
+-- Existing tables, and tables that the loader and dbt will create.
 grant select on all tables in schema raw to transformer;
 grant select on all tables in schema staging, marts, audit to reporter;
 alter default privileges for role loader in schema raw grant select on tables to transformer;

@@ -1,10 +1,9 @@
--- The databases in which Airflow and Superset keep their own things. Safe to run again, and used
--- unchanged by every way of running.
+-- Create the metadata databases of Airflow and Superset. Safe to run again.
 --
 --   psql --file metadata_init.sql      (as a superuser; not in the warehouse)
 --
--- Each has a role that owns it and reaches no other. The passwords come from the environment:
--- AIRFLOW_DB_PASSWORD, SUPERSET_DB_PASSWORD.
+-- Each database belongs to a role of the same name, which can connect to neither the other one nor
+-- the warehouse. The passwords come from the environment: AIRFLOW_DB_PASSWORD, SUPERSET_DB_PASSWORD.
 
 \set ON_ERROR_STOP on
 \set QUIET on
@@ -23,7 +22,7 @@ from unnest(array['airflow', 'superset']) as name
 where not exists (select from pg_roles where rolname = name)
 \gexec
 
--- The statements below carry passwords: none of them may reach the server's log.
+-- The next statements contain passwords, so keep them out of the server's log.
 set log_statement = 'none';
 set log_min_duration_statement = -1;
 set log_min_error_statement = 'panic';

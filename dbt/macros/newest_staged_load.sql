@@ -1,16 +1,18 @@
 {#
-    The newest load of raw.transactions that is in this model, or 0.
+    The `_load_id` of the newest load in staging.transactions, or 0 to read raw from the start.
 
-    _load_id is exact (load n+1 begins after n has ended), but it only counts while raw is what
-    this model has read: when raw was emptied and loaded again, numbers may begin at 1 once more.
-    Then raw no longer holds the newest row that is here, and the answer is 0: everything is read
-    again, and the unique key keeps it from doubling anything. Rows that raw has lost stay here
-    until a full refresh.
+    Load ids are an exact high-water mark, because load n+1 begins only after load n has ended.
+    They start again at 1, however, when somebody empties raw and loads the files again. The macro
+    detects a reload by looking for the most recently staged row in raw. If raw no longer has
+    this row, with the same load id and load time, the macro returns 0 and the run reads all of
+    raw. The model's unique key then prevents duplicates.
+
+    Rows that are deleted from raw stay in staging until `dbt run --full-refresh`.
 #}
 {% macro newest_staged_load() -%}
 coalesce(
         (
-            select newest._load_id
+            select newest_row._load_id
             from (
                 select
                     transaction_id,
@@ -19,12 +21,12 @@ coalesce(
                 from {{ this }}
                 order by _staged_at desc, _load_id desc
                 limit 1
-            ) as newest
-            inner join {{ source('raw', 'transactions') }} as origin
+            ) as newest_row
+            inner join {{ source('raw', 'transactions') }} as raw_row
                 on
-                    newest.transaction_id = origin._row_hash
-                    and newest._load_id = origin._load_id
-                    and newest._loaded_at = origin._loaded_at
+                    newest_row.transaction_id = raw_row._row_hash
+                    and newest_row._load_id = raw_row._load_id
+                    and newest_row._loaded_at = raw_row._loaded_at
         ),
         0
     )

@@ -1,15 +1,17 @@
 {#
-    The amount that a trimmed text means, as numeric(18,2), or null: never an error, never a
-    rounded or a guessed amount.
+    Parse a trimmed text as numeric(18,2). A text that is not an exact amount becomes null. The
+    result is never rounded, and no text raises an error.
 
-    Read are digits with or without thousands separators and with at most two decimals:
-    `1,000,000.00`, `1000000`, `12.5`. `-1,000.00` and the accountants' `(1,000.00)` are negative.
-    A comma that does not stand before a group of three digits (`1,00.5`, `1,5`), a third decimal,
-    a currency or more than 16 digits before the point make it null: an amount that is a hundred
-    times too large is worse than one that is missing and reported.
+    Accepted are digits with or without thousands separators and with at most two decimals, such
+    as `1,000,000.00`, `1000000` and `12.5`. A minus sign (`-1,000.00`) or the parentheses of
+    accountants (`(1,000.00)`) make the amount negative.
 
-    The form that statements have, `1,000,000.00`, is known without the regular expressions, which
-    would cost more than all the rest: they decide about every other text.
+    A comma that does not precede a group of three digits (`1,00.5`, `1,5`), a third decimal, a
+    currency, or more than 16 digits before the decimal point make it null. A test reports a null
+    amount, but nothing would report an amount that is a hundred times too large.
+
+    The regular expressions below would be the most expensive part of the model. The cheaper checks
+    of `is_grouped_amount` therefore come first and recognise the usual form, `1,000,000.00`.
 #}
 {% macro parse_amount(text) -%}
 {%- set digits = "([0-9]{1,3}(,[0-9]{3})+|[0-9]+)([.][0-9]{1,2})?" -%}
@@ -22,14 +24,17 @@ case
         then {{ amount_or_null("replace(" ~ text ~ ", ',', '')") }}
     when {{ text }} ~ '^[(]{{ digits }}[)]$'
         then {{ amount_or_null("'-' || translate(" ~ text ~ ", '(),', '')") }}
-    else null::numeric(18, 2) -- typed: else the whole would lose its two decimals
+    else null::numeric(18, 2) -- a plain null would make the type numeric, without (18, 2)
 end
 {%- endmacro %}
 
 {#
-    Whether the text is an amount with two decimals and all its thousands separators, of at most
-    12 digits before the point. Its length says where each separator stands; that there are no
-    others, and nothing but digits beside them, is what is left when they are dropped.
+    Whether the text is an amount with two decimals, all its thousands separators and at most 12
+    digits before the decimal point.
+
+    The length of such a text determines the position of each separator, so there is one `like`
+    pattern per length. `_` matches any character, so the other two conditions check that the text
+    has no further separators and that all other characters are digits.
 #}
 {% macro is_grouped_amount(text) -%}
 {%- set digits = "replace(replace(" ~ text ~ ", ',', ''), '.', '')" -%}
@@ -46,7 +51,7 @@ end
     )
 {%- endmacro %}
 
-{# Sixteen characters always fit; what is longer may not. #}
+{# Cast to numeric(18,2). Only a number of more than 16 characters can exceed the type's range. #}
 {% macro amount_or_null(number) -%}
 case
     when length({{ number }}) <= 16 or pg_input_is_valid({{ number }}, 'numeric(18,2)')

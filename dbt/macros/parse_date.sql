@@ -1,17 +1,21 @@
 {#
-    The date that a trimmed text means, or null: never an error, never another date.
+    Parse a trimmed text as a date. Every other text becomes null, and no text raises an error.
 
-    Read are `Jun 29, 17`, `29-Jun-17` (both also with a four-digit year or a one-digit day, in
-    any case) and `2017-06-29`. Two-digit years follow the rule of Postgres: 00-69 are 2000-2069,
-    70-99 are 1970-1999.
+    Accepted are `Jun 29, 17` and `29-Jun-17` (both also with a four-digit year or a one-digit day,
+    in upper or lower case) and `2017-06-29`. Two-digit years follow the rule of Postgres: 00-69
+    are 2000-2069, and 70-99 are 1970-1999.
 
-    Everything is checked here before Postgres sees it, because its own parser takes much more
-    (`today`, `!j! 29, 2017` as a Julian day): the text is split at its separators, and each part
-    must be in a list of all that it can be. (Postgres hashes such a list once; `translate` or a
-    regular expression on each text costs ten times as much.) With a four-digit year these forms
-    mean the same under every DateStyle, so that a two-digit one is completed first.
-    `pg_input_is_valid` turns down the days that do not exist, where to_date would raise an error
-    that no query can catch; every month has a day 28, so that it need not be asked for most.
+    The macro checks the whole text before the cast, because Postgres' own parser accepts much more
+    (`today`, or `!j! 29, 2017` as a Julian day). It splits the text at its separators and looks up
+    each part in the list of its possible values. Postgres hashes such a list once. `translate` or
+    a regular expression would run on each text and cost ten times as much.
+
+    A two-digit year is completed to four digits before the cast, because the accepted forms have
+    the same meaning under every DateStyle only with a four-digit year.
+
+    `pg_input_is_valid` rejects days that do not exist, such as February 30. (to_date would raise
+    an error, which a query cannot catch.) Every month has the days 1 to 28, so dates with a
+    two-digit year skip this check for these days.
 #}
 {% macro parse_date(text) -%}
 case
@@ -21,7 +25,14 @@ case
 end
 {%- endmacro %}
 
-{# The date whose parts, the month's name among them, stand between separators, the year last. #}
+{#
+    Parse a date with a month name, such as `Jun 29, 17`.
+
+    Args:
+        text: SQL expression of the trimmed text.
+        separator: character between the three parts.
+        month, day: positions of the month's name and of the day, from 1. The year is always third.
+#}
 {% macro parse_date_in_words(text, separator, month, day) -%}
 {%- set parts = [] -%}
 {%- for number in range(1, 4) -%}
@@ -29,7 +40,7 @@ end
 {%- endfor -%}
 {%- set comma = ',' if separator == ' ' else '' -%}
 {%- set year = parts[2] -%}
-{%- set full -%}
+{%- set text_with_full_year -%}
 ({{ parts[0] }} || '{{ separator }}' || {{ parts[1] }} || '{{ separator }}'
                 || case when {{ year }} < '70' then '20' else '19' end || {{ year }})
 {%- endset -%}
@@ -39,31 +50,32 @@ case
         )
             or {{ text }} like '%{{ separator }}%{{ separator }}%{{ separator }}%'
             then null
-        when {{ year }} in ({{ texts_of_numbers(0, 99, '%02d') }})
+        when {{ year }} in ({{ number_literals(0, 99, '%02d') }})
             then case
                 when {{ parts[day - 1] }} in (
-                    {{ texts_of_numbers(1, 28, '%d' ~ comma) }},
-                    {{ texts_of_numbers(1, 9, '%02d' ~ comma) }}
+                    {{ number_literals(1, 28, '%d' ~ comma) }},
+                    {{ number_literals(1, 9, '%02d' ~ comma) }}
                 )
-                    then {{ full }}::date
-                when {{ parts[day - 1] }} in ({{ texts_of_numbers(29, 31, '%d' ~ comma) }})
-                    then {{ date_or_null(full) }}
+                    then {{ text_with_full_year }}::date
+                when {{ parts[day - 1] }} in ({{ number_literals(29, 31, '%d' ~ comma) }})
+                    then {{ date_or_null(text_with_full_year) }}
             end
         when {{ year }} ~ '^[0-9]{4}$'
             and {{ parts[day - 1] }} in (
-                {{ texts_of_numbers(1, 31, '%d' ~ comma) }},
-                {{ texts_of_numbers(1, 9, '%02d' ~ comma) }}
+                {{ number_literals(1, 31, '%d' ~ comma) }},
+                {{ number_literals(1, 9, '%02d' ~ comma) }}
             )
             then {{ date_or_null(text) }}
     end
 {%- endmacro %}
 
+{# Cast a text in an accepted form to a date, or to null if the calendar has no such day. #}
 {% macro date_or_null(text) -%}
 case when pg_input_is_valid({{ text }}, 'date') then ({{ text }})::date end
 {%- endmacro %}
 
-{# Numbers from the first to the last one, as a list of literals in that format. #}
-{% macro texts_of_numbers(first, last, format) -%}
+{# Format the numbers from `first` to `last` as a comma-separated list of SQL string literals. #}
+{% macro number_literals(first, last, format) -%}
 {%- for number in range(first, last + 1) -%}
     '{{ format % number }}'{{ ', ' if not loop.last }}
 {%- endfor -%}

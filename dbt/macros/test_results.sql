@@ -1,11 +1,13 @@
 {#
-    The history of data tests: audit.test_results, one row per test of each invocation. (dbt's
-    stored failures are those of the last run only.) Unit tests are not in it: they say something
-    about the code, not about the data.
+    Append the result of each data test to audit.test_results, one row per test and invocation.
+    dbt's stored failures cover the last run only. Unit tests are left out, because they test the
+    code and not the data.
 #}
+
+{# Create audit.test_results if it does not exist. #}
 {% macro create_test_results() %}
 {%- if execute %}
--- Two invocations that begin together take turns: `if not exists` alone can still collide.
+-- Serialise invocations that start together: concurrent `create table if not exists` can fail.
 select pg_advisory_xact_lock(hashtext('audit.test_results'));
 create table if not exists audit.test_results (
     invocation_id uuid not null,
@@ -21,10 +23,11 @@ create table if not exists audit.test_results (
     primary key (invocation_id, test_name)
 );
 comment on table audit.test_results is
-'One row per data test of each dbt invocation; failing_rows names the table of its failing rows.';
+'One row per data test and dbt invocation. failing_rows is the table with the failing rows.';
 {%- endif %}
 {% endmacro %}
 
+{# Insert one row per data test of this invocation. #}
 {% macro insert_test_results(results) %}
 {%- set rows = [] -%}
 {%- for result in results if result.node.resource_type == 'test' -%}
@@ -40,17 +43,18 @@ values
 {%- endif %}
 {% endmacro %}
 
+{# The values of one row, from a dbt result. #}
 {% macro test_result_row(result) -%}
 {%- set node = result.node -%}
-{%- set tested = [] -%}
+{%- set tested_models = [] -%}
 {%- for unique_id in node.depends_on.nodes -%}
-    {%- do tested.append(unique_id.split('.')[2:] | join('.')) -%}
+    {%- do tested_models.append(unique_id.split('.')[2:] | join('.')) -%}
 {%- endfor -%}
 {%- set failing_rows = node.schema ~ '.' ~ node.alias if result.failures else none -%}
 (
     '{{ invocation_id }}',
     {{ text_literal(node.name) }},
-    {{ text_literal(tested | join(', ')) }},
+    {{ text_literal(tested_models | join(', ')) }},
     {{ text_literal(node.config.severity | lower) }},
     {{ text_literal(result.status) }},
     {{ result.failures if result.failures is not none else 'null' }},
@@ -61,6 +65,7 @@ values
 )
 {%- endmacro %}
 
+{# A quoted SQL string, or null. #}
 {% macro text_literal(text) -%}
 {{ 'null' if text is none else dbt.string_literal(dbt.escape_single_quotes(text | string)) }}
 {%- endmacro %}

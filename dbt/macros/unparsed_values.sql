@@ -1,8 +1,10 @@
 {#
-    A jsonb object of the columns that are null although their text is not empty, with the text:
-    {"value_date": "Feb 30, 17"}; null when every value was understood.
+    A jsonb object with the text of each value that could not be parsed, keyed by column:
+    {"value_date": "Feb 30, 17"}. Null if every value was parsed.
 
-    columns: name of a column -> its parsed value; the trimmed text stands in <name>_text.
+    Args:
+        columns: maps each column name to the SQL expression of its parsed value. The query must
+            provide the column's trimmed text as <name>_text.
 #}
 {% macro unparsed_values(columns) -%}
 case

@@ -1,4 +1,4 @@
-"""A warehouse of its own for every test, and dbt as a person would run it."""
+"""Fixtures: a separate warehouse for each test, and dbt as a user would run it."""
 
 import os
 import subprocess
@@ -14,14 +14,14 @@ from dbt.cli.main import dbtRunner, dbtRunnerResult
 
 PROJECT = Path(__file__).parents[1]
 
-# What init_db.sql grants on the database itself, which a copy does not inherit.
+# The grants of init_db.sql on the database itself, which `create database` does not copy.
 GRANTS = """
 revoke all on database {0} from public;
 grant connect on database {0} to loader, transformer, reporter;
 grant temporary on database {0} to loader, transformer;
 """
 
-# The loader's tables, as it creates them: the tests here must not need the loader.
+# The loader's tables. A copy of its definitions keeps these tests independent of the loader.
 RAW_TABLES = """
 create table raw.transactions (
     account_no text not null, date text not null, transaction_details text not null,
@@ -44,14 +44,14 @@ VALUES = ("account_no", "date", "value_date", "withdrawal_amt", "deposit_amt", "
 
 
 class Warehouse:
-    """A copy of the database that init_db.sql made, and the three roles in it."""
+    """A copy of the database that init_db.sql set up."""
 
     def __init__(self, name: str, target_path: Path) -> None:
         self.name = name
         self.target_path = target_path
 
     def query(self, role: str, sql: str, parameters: Sequence[object] | None = None) -> list[tuple]:
-        """Run `sql` as `role` and return its rows, if it has any."""
+        """Run `sql` as `role` and return its rows; an empty list if it returns none."""
         password = os.environ[f"{role.upper()}_PASSWORD"]
         with (
             psycopg2.connect(dbname=self.name, user=role, password=password) as connection,
@@ -61,7 +61,7 @@ class Warehouse:
             return cursor.fetchall() if cursor.description else []
 
     def load(self, rows: Sequence[dict[str, str]], load_id: int) -> None:
-        """Write rows (a column that is missing is empty) to raw as one load, as the loader does."""
+        """Write rows to raw as one load, as the loader does. Missing columns are empty."""
         records = []
         for line, row in enumerate(rows, start=2):
             values = [row.get(column, "") for column in VALUES]
@@ -87,7 +87,7 @@ class Warehouse:
 
     @property
     def environment(self) -> dict[str, str]:
-        """How dbt gets here as transformer."""
+        """The variables that make dbt connect to this warehouse as transformer."""
         return {
             "PGDATABASE": self.name,
             "PGUSER": "transformer",
@@ -98,12 +98,12 @@ class Warehouse:
         }
 
     def init_marts(self) -> None:
-        """Run init_marts.py as the start of a stack does."""
+        """Run init_marts.py, as a stack does when it starts."""
         script = [sys.executable, "init_marts.py"]
         subprocess.run(script, cwd=PROJECT, env=os.environ | self.environment, check=True)
 
     def dbt(self, *arguments: str, project: Path = PROJECT) -> dbtRunnerResult:
-        """Run dbt as transformer; the result's `.success` is an exit status of 0."""
+        """Run dbt as transformer. `.success` of the result means an exit code of 0."""
         with pytest.MonkeyPatch.context() as patch:
             for name, value in self.environment.items():
                 patch.setenv(name, value)
@@ -112,38 +112,38 @@ class Warehouse:
 
 
 def statuses(result: dbtRunnerResult) -> dict[str, str]:
-    """Name of each test -> its status. (The project's hooks are results as well.)"""
+    """Return the status of each test by name. Results of hooks are left out."""
     tests = [r for r in result.result if r.node.resource_type in ("test", "unit_test")]
     return {r.node.name: str(r.status) for r in tests}
 
 
 def not_passed(result: dbtRunnerResult) -> dict[str, str]:
-    """Name of each test that did not pass -> its status."""
+    """Return the status of each test that did not pass, by name."""
     return {name: status for name, status in statuses(result).items() if status != "pass"}
 
 
 @pytest.fixture(scope="session")
 def target_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Shared by all tests of a process, so that dbt parses the project once."""
+    """Return a target folder for all tests of a process, so that dbt parses the project once."""
     return tmp_path_factory.mktemp("dbt_target")
 
 
 @pytest.fixture
 def warehouse(target_path: Path) -> Iterator[Warehouse]:
-    """An empty warehouse with the loader's tables, dropped afterwards."""
+    """Yield a warehouse with empty raw tables, and drop it afterwards."""
     if "PGHOST" not in os.environ:
-        pytest.fail("this test needs a Postgres: run it through `make test`", pytrace=False)
-    # The same for all tests of a process: for another one dbt would parse the project anew.
+        pytest.fail("PGHOST is not set: run this test with `make test`", pytrace=False)
+    # One name per process: dbt would parse the project again for another database name.
     name = f"dbt_{os.getpid()}"
-    admin = psycopg2.connect(dbname="postgres")  # a template must have no other connection
+    admin = psycopg2.connect(dbname="postgres")  # the template database must have no connections
     admin.autocommit = True
     try:
         with admin.cursor() as cursor:
             cursor.execute(f"create database {name} template {os.environ['PGDATABASE']}")
             cursor.execute(GRANTS.format(name))
-        new = Warehouse(name, target_path)
-        new.query("loader", RAW_TABLES)
-        yield new
+        warehouse = Warehouse(name, target_path)
+        warehouse.query("loader", RAW_TABLES)
+        yield warehouse
     finally:
         with admin.cursor() as cursor:
             cursor.execute(f"drop database if exists {name} with (force)")

@@ -1,4 +1,4 @@
-"""Values that are none: null in staging, reported with their text, never in the way of a run."""
+"""Invalid values become null in staging, are reported with their text, and never stop a run."""
 
 import random
 
@@ -34,7 +34,7 @@ PARSED = {
 
 
 def row(number: int, **columns: str) -> dict[str, str]:
-    """A sound withdrawal, but for the columns that are given."""
+    """Return a valid withdrawal with the given columns replaced."""
     return {
         "account_no": "409000611074'",
         "date": "29-Jun-17",
@@ -45,10 +45,11 @@ def row(number: int, **columns: str) -> dict[str, str]:
     } | columns
 
 
-def test_what_cannot_be_parsed_is_null_and_reported_with_its_text(warehouse: Warehouse) -> None:
+def test_an_unparsable_value_is_null_and_reported_with_its_text(warehouse: Warehouse) -> None:
     rng = random.Random(SEED)  # noqa: S311 - for test data
     print("seed", SEED)
-    long = "".join(rng.choices("0123456789abcdef", k=100_000))  # which no compression makes short
+    # A random text cannot be compressed to fit into an index entry.
+    long = "".join(rng.choices("0123456789abcdef", k=100_000))
     bad = [
         (column, text) for column, (_, texts) in PARSED.items() for text in (*texts, *TEXTS, long)
     ]
@@ -56,8 +57,8 @@ def test_what_cannot_be_parsed_is_null_and_reported_with_its_text(warehouse: War
     warehouse.load([row(n, **{column: text}) for n, (column, text) in enumerate(bad)], load_id=1)
     assert warehouse.dbt("run").success
     texts = (*TEXTS, long)
-    more = [row(n, account_no=f"0{text[:90]}", details=text) for n, text in enumerate(texts)]
-    warehouse.load(more, load_id=2)
+    text_rows = [row(n, account_no=f"0{text[:90]}", details=text) for n, text in enumerate(texts)]
+    warehouse.load(text_rows, load_id=2)
     assert warehouse.dbt("run").success
 
     assert not_passed(warehouse.dbt("test", *WITHOUT_UNIT_TESTS)) == {
@@ -76,19 +77,19 @@ def test_what_cannot_be_parsed_is_null_and_reported_with_its_text(warehouse: War
         " inner join staging.transactions as staged using (transaction_id)"
         " order by failure._source_line",
     )
-    wrong = []
+    differences = []
     for (column, text), (unparsed, values) in zip(bad, found, strict=True):
         name = PARSED[column][0] if column in PARSED else "account_number"
         value = values[names.index(name)]
         if unparsed != {name: text.strip(" ")} or value is not None:
-            wrong.append((column, text[:40], str(unparsed)[:80], value))
-    assert wrong == []
+            differences.append((column, text[:40], str(unparsed)[:80], value))
+    assert differences == []
     details = warehouse.query(
         "reporter",
         "select transaction_details from staging.transactions where _load_id = 2"
         " order by _source_line",
     )
-    assert [text for (text,) in details] == list(texts), "what is text stays as it was"
+    assert [text for (text,) in details] == list(texts), "a text column was changed"
 
 
 def test_each_pair_of_amounts_is_reported_by_the_tests_it_fails(warehouse: Warehouse) -> None:
@@ -110,7 +111,10 @@ def test_each_pair_of_amounts_is_reported_by_the_tests_it_fails(warehouse: Wareh
         ("1,5", ""): {neither, "every_value_is_parsed"},
         ("1,5", "5.00"): {"every_value_is_parsed"},
     }
-    rows = [row(n, withdrawal_amt=out, deposit_amt=into) for n, (out, into) in enumerate(pairs)]
+    rows = [
+        row(n, withdrawal_amt=withdrawal, deposit_amt=deposit)
+        for n, (withdrawal, deposit) in enumerate(pairs)
+    ]
     balances = {"-7.00": set(), "0.00": set(), "": {"balance_amount_is_present"}}
     rows += [row(100 + n, balance_amt=text) for n, text in enumerate(balances)]
     warehouse.load(rows, load_id=1)
@@ -121,9 +125,9 @@ def test_each_pair_of_amounts_is_reported_by_the_tests_it_fails(warehouse: Wareh
         for (line,) in warehouse.query("reporter", f"select _source_line from audit.{test}"):
             failures.setdefault(line, set()).add(test)
     expected = [*pairs.items(), *balances.items()]
-    differing = [
+    differences = [
         (amounts, failures.get(line, set()))
         for line, (amounts, tests) in enumerate(expected, start=2)
         if failures.get(line, set()) != tests
     ]
-    assert differing == []
+    assert differences == []

@@ -1,4 +1,4 @@
-"""What a clock that goes back, or another dbt, must not do to what is built."""
+"""A clock that is set back and concurrent dbt runs must not corrupt the models."""
 
 import os
 import subprocess
@@ -16,7 +16,7 @@ WAITING = "select count(*) from pg_locks where locktype = 'advisory' and not gra
 def test_a_clock_that_was_set_back_hides_no_row_from_the_marts(warehouse: Warehouse) -> None:
     warehouse.load([row("28", 1), row("29", 2)], load_id=1)
     assert warehouse.dbt("run").success
-    # As if the clock had been a day ahead till now.
+    # Simulate that the clock was a day ahead during the first run.
     for table, columns in (
         ("staging.transactions", ("_staged_at", "_first_staged_at")),
         ("marts.daily_account_flows", ("_staged_at",)),
@@ -32,14 +32,14 @@ def test_a_clock_that_was_set_back_hides_no_row_from_the_marts(warehouse: Wareho
     assert (staged(warehouse), flows(warehouse)) == incremental
 
 
-def test_a_model_that_is_being_built_is_waited_for(warehouse: Warehouse) -> None:
-    """Another invocation holds the lock of a model, and brings rows before it gives it back."""
+def test_a_run_waits_for_a_model_that_another_run_builds(warehouse: Warehouse) -> None:
+    """Another invocation holds the lock of a model and adds rows before it releases the lock."""
     warehouse.load([row("28", 1)], load_id=1)
     assert warehouse.dbt("run").success
-    other = psycopg2.connect(
+    other_run = psycopg2.connect(
         dbname=warehouse.name, user="transformer", password=os.environ["TRANSFORMER_PASSWORD"]
     )
-    with other.cursor() as cursor:
+    with other_run.cursor() as cursor:
         relation = f'"{warehouse.name}"."staging"."transactions"'
         cursor.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", [relation])
     dbt = subprocess.Popen(
@@ -48,14 +48,14 @@ def test_a_model_that_is_being_built_is_waited_for(warehouse: Warehouse) -> None
         env=os.environ | warehouse.environment,
     )
     while warehouse.query("transformer", WAITING) != [(1,)]:
-        assert dbt.poll() is None, "dbt did not wait"
+        assert dbt.poll() is None, "dbt ended instead of waiting for the lock"
         time.sleep(0.1)
     warehouse.load([row("28", 2)], load_id=2)
-    with other.cursor() as cursor:
-        # What the other one staged is later than when this one's transaction began.
+    with other_run.cursor() as cursor:
+        # The other invocation stages its rows after the transaction of this run has begun.
         cursor.execute("update staging.transactions set _staged_at = clock_timestamp()")
         cursor.execute("update marts.daily_account_flows set _staged_at = clock_timestamp()")
-    other.commit()
-    other.close()
+    other_run.commit()
+    other_run.close()
     assert dbt.wait(timeout=60) == 0
     assert [count for *_, count in flows(warehouse)] == [2]

@@ -1,4 +1,4 @@
-"""The parsing in SQL against texts that Python made from values it knows."""
+"""Compare parsing in SQL with texts that Python formats from known values."""
 
 import calendar
 import datetime
@@ -13,7 +13,7 @@ SEED = 20170629
 
 
 def date_cases(rng: random.Random) -> dict[str, datetime.date | None]:
-    """Texts of dates in every form, and of days that no calendar has."""
+    """Return texts of dates in each accepted format, and of days that do not exist."""
     cases: dict[str, datetime.date | None] = {}
     for _ in range(400):
         day = datetime.date(1970, 1, 1) + datetime.timedelta(days=rng.randrange(36_000))
@@ -31,16 +31,16 @@ def date_cases(rng: random.Random) -> dict[str, datetime.date | None]:
 
 
 def damaged(texts: list[str], rng: random.Random, alphabet: str) -> list[str]:
-    """Each text with one character in the middle replaced by one that cannot stand there."""
+    """Replace one character of each text by an invalid one from `alphabet`."""
     result = []
     for text in texts:
-        at = rng.randrange(len(text))
-        result.append(text[:at] + rng.choice(alphabet) + text[at + 1 :])
+        position = rng.randrange(len(text))
+        result.append(text[:position] + rng.choice(alphabet) + text[position + 1 :])
     return result
 
 
 def amount_cases(rng: random.Random) -> dict[str, Decimal | None]:
-    """Texts of amounts with and without separators and signs, and of what is no exact amount."""
+    """Return texts of amounts in each accepted format, and of amounts that are not exact."""
     cases: dict[str, Decimal | None] = {}
     for _ in range(400):
         amount = Decimal(rng.randrange(10 ** rng.randint(1, 18))).scaleb(-2)
@@ -56,7 +56,7 @@ def amount_cases(rng: random.Random) -> dict[str, Decimal | None]:
     return cases
 
 
-def test_dates_and_amounts_are_what_python_meant(warehouse: Warehouse) -> None:
+def test_dates_and_amounts_equal_the_values_in_python(warehouse: Warehouse) -> None:
     rng = random.Random(SEED)  # noqa: S311 - for test data
     print("seed", SEED)
     dates = date_cases(rng)
@@ -79,14 +79,14 @@ def test_dates_and_amounts_are_what_python_meant(warehouse: Warehouse) -> None:
     differences = []
     expected = [*dates.items(), *amounts.items()]
     for (text, value), (day, amount, unparsed) in zip(expected, found, strict=True):
-        got = amount if day is None else day
+        parsed = amount if day is None else day
         reported = list((unparsed or {}).values())
-        if got != value or reported != ([] if value is not None else [text.strip()]):
-            differences.append((text, value, got, unparsed))
+        if parsed != value or reported != ([] if value is not None else [text.strip()]):
+            differences.append((text, value, parsed, unparsed))
     assert differences == []
 
 
-def test_no_setting_of_the_session_changes_a_date(
+def test_the_datestyle_of_the_session_changes_no_date(
     warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     texts = {"Jun 07, 09": "2009-06-07", "07-Jun-09": "2009-06-07", "2009-06-07": "2009-06-07"}

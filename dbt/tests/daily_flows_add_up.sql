@@ -1,5 +1,5 @@
--- The daily mart is computed a few days at a time; its sums must still be those of all
--- transactions.
+-- The incremental model daily_account_flows updates its sums per day. Its totals must equal the
+-- totals of all transactions.
 with staged as (
 
     select

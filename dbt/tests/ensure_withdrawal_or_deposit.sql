@@ -1,5 +1,6 @@
--- A transaction moves money one way: it has a withdrawal or a deposit, never both. A 0.00 beside
--- the other amount is how some exports write "none". That a row has neither is another test.
+-- A transaction is a withdrawal or a deposit, never both. Some exports write 0.00 for the missing
+-- amount, so zero counts as missing. Rows with neither amount are the subject of the test
+-- withdrawal_or_deposit_is_present.
 select
     transaction_id,
     account_number,

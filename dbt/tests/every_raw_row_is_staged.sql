@@ -1,5 +1,5 @@
--- Nothing vanishes and nothing is added between raw and staging: each load has as many rows here
--- as there. (Rows that raw has lost stay in staging until `dbt run --full-refresh`.)
+-- Each load has the same number of rows in raw and in staging. The test also fails if rows were
+-- deleted from raw: they stay in staging until `dbt run --full-refresh`.
 with raw_loads as (
 
     select

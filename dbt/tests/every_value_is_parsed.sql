@@ -1,4 +1,4 @@
--- A value that has text but could not be parsed is null in staging, and stands here as it was.
+-- Report each transaction with a value that could not be parsed, together with the original text.
 select
     transaction_id,
     account_number,

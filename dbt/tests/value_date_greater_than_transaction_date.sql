@@ -1,9 +1,10 @@
 {{ config(severity = var('backdated_transactions_severity')) }}
 
--- Backdated: the money counts from a day before the transaction.
+-- A backdated transaction has a value date before its transaction date.
 --
--- The marts do not wait for it in a `dbt build`: backdated transactions are to be seen on the
--- dashboard, not to keep it from being built. What makes that so is the next line.
+-- In a `dbt build`, a failed test skips the models downstream of the tested model. The dashboard
+-- needs the marts to show backdated transactions, so the next line makes this test depend on a
+-- mart: dbt then builds the marts first.
 -- depends_on: {{ ref('backdated_transactions') }}
 select
     transaction_id,

@@ -1,7 +1,7 @@
 {{ config(severity = 'warn') }}
 
--- A row that moves no money may be a bank's note, such as a balance carried over: worth a look,
--- no reason to stop.
+-- A row without an amount may be a note of the bank, such as a balance carried forward. The test
+-- only warns, because such a row is not an error.
 select
     transaction_id,
     account_number,

@@ -28,7 +28,7 @@ final as (
         coalesce(nullif(withdrawal_amount, 0), deposit_amount) as amount,
         balance_amount,
 
-        -- where it came from
+        -- origin
         _load_id,
         _source_file,
         _source_line

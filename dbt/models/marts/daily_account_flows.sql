@@ -1,3 +1,15 @@
+{#
+    Sums and the closing balance per account and day.
+
+    An incremental run reads the transactions that were staged after the previous run. Most of them
+    are new, so their sums are added to the sums that this table holds for the day. A day is
+    recomputed from all its transactions in two cases:
+
+    - Raw was loaded again, so a transaction of the day was staged again. This table has already
+      counted the transaction, and its position within the day may have changed.
+    - staging.transactions was rebuilt, so every row has a new `_staged_at`. The newest `_staged_at`
+      of this table then no longer occurs in staging.transactions.
+#}
 with transactions as not materialized (
 
     select * from {{ ref('transactions') }}
@@ -6,107 +18,104 @@ with transactions as not materialized (
 ),
 
 {% if is_incremental() %}
-seen as (
+previous_run as (
 
     select coalesce(max(_staged_at), '-infinity') as staged_at
     from {{ this }}
 
 ),
 
--- (The second bound is there for the planner: of a range it expects few rows, and uses the index.)
+-- The upper bound excludes no row. It makes the condition a range, for which the planner expects
+-- few rows and uses the index.
 new_transactions as not materialized (
 
     select * from transactions
     where
-        _staged_at > (select seen.staged_at from seen)
+        _staged_at > (select previous_run.staged_at from previous_run)
         and _staged_at <= (select 'infinity'::timestamptz)
 
 ),
 
--- Most days only get new rows, which are added to what was summed up before. A day is computed as
--- a whole when one of its rows is summed up here and was staged again (raw was loaded anew, and the
--- order of lines may be another one); all of them are when the newest row that is summed up here is
--- staged no more as it was (staging was rebuilt).
 touched_days as (
 
     select
         account_number,
         transaction_date,
-        bool_or(_first_staged_at <= (select seen.staged_at from seen))
+        bool_or(_first_staged_at <= (select previous_run.staged_at from previous_run))
         or not exists (
             select 1 from {{ ref('transactions') }} as staged
-            where staged._staged_at = (select seen.staged_at from seen)
-        ) as is_staged_again
+            where staged._staged_at = (select previous_run.staged_at from previous_run)
+        ) as is_recomputed
     from new_transactions
     group by account_number, transaction_date
 
 ),
 
-transactions_to_sum as (
+transactions_to_aggregate as (
 
     select transactions.*
     from transactions
     inner join touched_days using (account_number, transaction_date)
-    where touched_days.is_staged_again
+    where touched_days.is_recomputed
 
     union all
 
     select new_transactions.*
     from new_transactions
     inner join touched_days using (account_number, transaction_date)
-    where touched_days.is_staged_again is not true
+    where touched_days.is_recomputed is not true
 
 ),
 {% else %}
-transactions_to_sum as (
+transactions_to_aggregate as (
 
     select * from transactions
 
 ),
 {% endif %}
 
-summed as (
+new_sums as (
 
     select
         account_number,
         transaction_date,
         coalesce(sum(withdrawal_amount), 0) as withdrawal_amount,
         coalesce(sum(deposit_amount), 0) as deposit_amount,
-        -- the balance behind the last line: as the maximum of an array no row has to be sorted
+        -- The closing balance is on the day's last line. The maximum of an array needs no sort.
         max(array[_load_id, _source_line, balance_amount]) as last_line,
         count(*) as transaction_count,
         count(withdrawal_amount) as withdrawal_count,
         count(deposit_amount) as deposit_count,
         max(_staged_at) as _staged_at
-    from transactions_to_sum
+    from transactions_to_aggregate
     group by account_number, transaction_date
 
 ),
 
 {% if is_incremental() %}
-summed_before as (
+stored_sums as (
 
     select
-        earlier.account_number,
-        earlier.transaction_date,
-        earlier.withdrawal_amount,
-        earlier.deposit_amount,
-        array[earlier._load_id, earlier._source_line, earlier.closing_balance] as last_line,
-        earlier.transaction_count,
-        earlier.withdrawal_count,
-        earlier.deposit_count,
-        earlier._staged_at
-    from {{ this }} as earlier
+        daily.account_number,
+        daily.transaction_date,
+        daily.withdrawal_amount,
+        daily.deposit_amount,
+        array[daily._load_id, daily._source_line, daily.closing_balance] as last_line,
+        daily.transaction_count,
+        daily.withdrawal_count,
+        daily.deposit_count,
+        daily._staged_at
+    from {{ this }} as daily
     inner join touched_days using (account_number, transaction_date)
-    where touched_days.is_staged_again is not true
+    where touched_days.is_recomputed is not true
 
 ),
 
-parts as (
+all_sums as (
 
-    select * from summed
+    select * from new_sums
     union all
-    select * from summed_before
+    select * from stored_sums
 
 ),
 
@@ -122,14 +131,14 @@ days as (
         sum(withdrawal_count)::bigint as withdrawal_count,
         sum(deposit_count)::bigint as deposit_count,
         max(_staged_at) as _staged_at
-    from parts
+    from all_sums
     group by account_number, transaction_date
 
 ),
 {% else %}
 days as (
 
-    select * from summed
+    select * from new_sums
 
 ),
 {% endif %}
@@ -151,7 +160,7 @@ final as (
         withdrawal_count,
         deposit_count,
 
-        -- where the closing balance came from
+        -- origin of the closing balance
         last_line[1]::bigint as _load_id,
         last_line[2]::bigint as _source_line,
         _staged_at

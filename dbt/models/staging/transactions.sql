@@ -1,7 +1,11 @@
 {#
-    Later than all that is here, also when the clock was set back or another run has just ended:
-    what is built on top reads what is later than it saw. (now() is when the transaction began,
-    which may be before it got the lock of dbt_project.yml.)
+    The time at which this run stages its rows.
+
+    Downstream models read the rows with a newer `_staged_at` than all rows that they have read. The
+    `_staged_at` of new rows must therefore exceed that of all existing rows, even if the system
+    clock was set back or another run has just committed. now() would be too early: it is the start
+    of the transaction, which may then wait for the advisory lock of another run (see
+    dbt_project.yml).
 #}
 {% set staged_at -%}
 {% if is_incremental() -%}
@@ -14,14 +18,17 @@ statement_timestamp()
 {%- endif %}
 {%- endset -%}
 
-{# No bank has longer ones, and what is built on top has an index whose entries have a bound. #}
+{#
+    Account numbers of more than 100 bytes become null, and a test reports them. No bank issues such
+    numbers, and they could exceed the size limit of entries in downstream indexes.
+#}
 {% set account_number -%}
 case when octet_length(account_number_text) <= 100 then nullif(account_number_text, '') end
 {%- endset -%}
 
-{# Mostly the two dates are the same text, and one of them is parsed. #}
+{# In most rows both dates have the same text. Such a text is parsed only once. #}
 {% set value_date -%}
-case when value_date_text = transaction_date_text then transaction_date else other_date end
+case when value_date_text = transaction_date_text then transaction_date else differing_value_date end
 {%- endset -%}
 
 with source as (
@@ -40,13 +47,14 @@ trimmed as (
         trim(account_no, ' ''') as account_number_text,
         trim(date) as transaction_date_text,
         trim(value_date) as value_date_text,
-        case when value_date <> date then trim(value_date) end as other_date_text,
+        case when value_date <> date then trim(value_date) end as differing_value_date_text,
         trim(withdrawal_amt) as withdrawal_amount_text,
         trim(deposit_amt) as deposit_amount_text,
         trim(balance_amt) as balance_amount_text
     from source
-    -- A fence: else the planner computes each expression again at each of its uses. (A plain 0 is
-    -- cast to bigint by the server, which keeps it from seeing that the plan can be parallel.)
+    -- Optimisation fence: without `offset`, the planner would inline this CTE and evaluate each
+    -- expression again at each use. The literal is a bigint because Postgres adds a cast to an
+    -- integer 0, and the cast would rule out a parallel plan.
     offset bigint '0'
 
 ),
@@ -56,11 +64,12 @@ parsed as (
     select
         *,
         {{ parse_date('transaction_date_text') }} as transaction_date,
-        {{ parse_date('other_date_text') }} as other_date,
+        {{ parse_date('differing_value_date_text') }} as differing_value_date,
         {{ parse_amount('withdrawal_amount_text') }} as withdrawal_amount,
         {{ parse_amount('deposit_amount_text') }} as deposit_amount,
         {{ parse_amount('balance_amount_text') }} as balance_amount
     from trimmed
+    -- optimisation fence, as above
     offset bigint '0'
 
 ),
@@ -83,7 +92,7 @@ renamed as (
         deposit_amount,
         balance_amount,
 
-        -- what was not understood, and where the row came from
+        -- unparsed values and origin
         {{ unparsed_values({
             'account_number': account_number,
             'transaction_date': 'transaction_date',
@@ -97,12 +106,12 @@ renamed as (
         _source_line,
         _loaded_at,
         {% if is_incremental() %}
-        -- one look-up in the unique index a row, which is new and a few
+        -- An incremental run stages few rows, so one index lookup per row is cheap.
         coalesce(
             (
-                select known._first_staged_at
-                from {{ this }} as known
-                where known.transaction_id = parsed._row_hash
+                select staged._first_staged_at
+                from {{ this }} as staged
+                where staged.transaction_id = parsed._row_hash
             ),
             {{ staged_at }}
         ) as _first_staged_at,

@@ -1,0 +1,51 @@
+"""Test that tables follow their contracts, and which macro creates them."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from conftest import PROJECT, Warehouse
+from dbt.cli.main import dbtRunnerResult
+
+
+def run_changed_model(warehouse: Warehouse, folder: Path, old: str, new: str) -> dbtRunnerResult:
+    """Run `transactions` from a copy of the project, with `old` replaced in its properties."""
+    project = folder / "project"
+    for name in ("macros", "models", "tests"):
+        shutil.copytree(PROJECT / name, project / name)
+    shutil.copy(PROJECT / "dbt_project.yml", project)
+    properties = project / "models" / "staging" / "transactions.yml"
+    text = properties.read_text()
+    assert text.count(old) == 1
+    properties.write_text(text.replace(old, new))
+    copy = Warehouse(warehouse.name, folder / "target")
+    return copy.dbt("run", "--select", "transactions", project=project)
+
+
+def test_a_table_has_the_types_and_constraints_of_its_contract(warehouse: Warehouse) -> None:
+    assert warehouse.dbt("run", "--select", "transactions").success
+    columns = warehouse.query(
+        "reporter",
+        "select attname, format_type(atttypid, atttypmod), attnotnull from pg_attribute"
+        " where attrelid = 'staging.transactions'::regclass and attnum > 0",
+    )
+    types = {name: type_ for name, type_, _ in columns}
+    assert types["withdrawal_amount"] == types["balance_amount"] == "numeric(18,2)"
+    assert types["transaction_id"] == "uuid"
+    assert {name for name, _, not_null in columns if not_null} == {
+        "transaction_id", "_load_id", "_source_file", "_source_line", "_loaded_at",
+        "_first_staged_at", "_staged_at",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("declared", "changed"),
+    [("data_type: jsonb", "data_type: text"), ("name: cheque_number", "name: cheque")],
+)
+def test_a_model_that_breaks_its_contract_fails(
+    warehouse: Warehouse, tmp_path: Path, declared: str, changed: str
+) -> None:
+    result = run_changed_model(warehouse, tmp_path, declared, changed)
+    assert not result.success
+    messages = [r.message for r in result.result if r.message]
+    assert any("enforced contract that failed" in message for message in messages)
