@@ -1,19 +1,29 @@
 {#
-    A table with an enforced contract, made by `create table as`, which the server may run in
-    parallel. (dbt-postgres makes an empty table and fills it by `insert … select`, which it may
-    not.) The contract means what it means there: names and types of the columns are compared
-    first, each column has exactly the type that the contract names, and what must not be null is
-    declared so. Contracts with other constraints, and tables without one, are made as dbt does it.
+    Build a large table in parallel: opt in with `meta: {parallel_create: true}` in a model's config.
+
+    For a model with an enforced contract, dbt-postgres creates an empty table and fills it with
+    `insert ... select`, which Postgres never runs in parallel. With the key, the model is built
+    with `create table as`, which Postgres can run in parallel. The contract keeps its meaning: the
+    names and types of the query's columns are compared with the contract first, each column is
+    cast to the type in the contract, and `not_null` constraints are added after the query.
+
+    dbt-postgres' own macro builds every other relation: models without the key, temporary tables,
+    and models with constraints other than `not_null`.
 #}
 {% macro postgres__create_table_as(temporary, relation, sql) -%}
-{%- if temporary or not config.get('contract').enforced or has_other_constraints(model) -%}
-    {{ dbt.postgres__create_table_as(temporary, relation, sql) }}
-{%- else -%}
+{%- if config.meta_get('parallel_create')
+    and config.get('contract').enforced
+    and not temporary
+    and not has_other_constraints(model)
+-%}
     {{ get_assert_columns_equivalent(sql) }}
-    {{ create_table_of_contract(relation, sql, model.columns.values()) }}
+    {{ create_table_with_contract(relation, sql, model.columns.values()) }}
+{%- else -%}
+    {{ dbt.postgres__create_table_as(temporary, relation, sql) }}
 {%- endif -%}
 {%- endmacro %}
 
+{# Whether the model or one of its columns has a constraint other than `not_null`. #}
 {% macro has_other_constraints(model) -%}
 {%- set constraints = [] + model.constraints -%}
 {%- for column in model.columns.values() -%}
@@ -22,7 +32,8 @@
 {{ return(constraints | rejectattr('type', 'equalto', 'not_null') | list | length > 0) }}
 {%- endmacro %}
 
-{% macro create_table_of_contract(relation, sql, columns) -%}
+{# `create table as` with the column types and the `not_null` constraints of the contract. #}
+{% macro create_table_with_contract(relation, sql, columns) -%}
 create table {{ relation }} as (
     select
     {%- for column in columns %}
@@ -32,10 +43,10 @@ create table {{ relation }} as (
         {{ sql }}
     ) as model_subq
 );
-{%- set required = columns | selectattr('constraints') | list %}
-{%- if required %}
+{%- set not_null_columns = columns | selectattr('constraints') | list %}
+{%- if not_null_columns %}
 alter table {{ relation }}
-    {%- for column in required %}
+    {%- for column in not_null_columns %}
     alter column {{ column.name }} set not null{{ ',' if not loop.last }}
     {%- endfor %};
 {%- endif %}

@@ -49,3 +49,14 @@ def test_a_model_that_breaks_its_contract_fails(
     assert not result.success
     messages = [r.message for r in result.result if r.message]
     assert any("enforced contract that failed" in message for message in messages)
+
+
+@pytest.mark.parametrize(("key", "inserts"), [("parallel_create: true", False), ("", True)])
+def test_a_model_without_the_key_is_built_by_dbts_own_macro(
+    warehouse: Warehouse, tmp_path: Path, key: str, inserts: bool
+) -> None:
+    """dbt-postgres creates an empty table with a contract and fills it with `insert`."""
+    assert run_changed_model(warehouse, tmp_path, "parallel_create: true", key).success
+    (path,) = (tmp_path / "target" / "run").rglob("transactions.sql")
+    statement = " ".join(path.read_text().lower().split())
+    assert ("insert into" in statement, "create table" in statement) == (inserts, True)
