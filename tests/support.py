@@ -21,6 +21,8 @@ import psycopg2
 
 PROJECT = Path(__file__).resolve().parents[1]
 SAMPLE = PROJECT / "data_ingestion" / "data" / "transactions_data.csv"
+DBT_PROJECT = (PROJECT / "dbt" / "dbt_project.yml").read_text()
+THRESHOLD = int(re.search(r"^ *large_withdrawal_threshold: (\d+)$", DBT_PROJECT, re.M)[1])
 
 
 def free_port() -> int:

@@ -18,7 +18,7 @@ import psutil
 import psycopg2
 import pytest
 
-from support import Stack, free_port, task_states
+from support import THRESHOLD, Stack, free_port, task_states
 
 BACKDATED = "value_date_greater_than_transaction_date"
 REFUSED = (
@@ -98,7 +98,7 @@ def test_staging_holds_the_sums_of_the_file_to_the_cent(stack, truth):
         " coalesce(sum(deposit_amount), 0) from staging.transactions group by 1"
     )
     assert {account: (withdrawn, deposited) for account, withdrawn, deposited in rows} == truth.sums
-    over = {account for account, (withdrawn, _) in truth.sums.items() if withdrawn > 1_000_000_000}
+    over = {account for account, (withdrawn, _) in truth.sums.items() if withdrawn > THRESHOLD}
     assert len(over) == 5
     alerted = stack.query(
         "select account_number from marts.account_withdrawals"

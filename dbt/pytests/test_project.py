@@ -4,19 +4,22 @@ from concurrent.futures import ThreadPoolExecutor
 
 import psycopg2
 import pytest
+import yaml
 from conftest import PROJECT, WITHOUT_UNIT_TESTS, Warehouse, not_passed, statuses
 
 BACKDATED = "value_date_greater_than_transaction_date"
+PROJECT_FILE = yaml.safe_load((PROJECT / "dbt_project.yml").read_text())
+THRESHOLD = PROJECT_FILE["vars"]["large_withdrawal_threshold"]
 NOT_ALLOWED = (psycopg2.errors.InsufficientPrivilege, psycopg2.errors.ReadOnlySqlTransaction)
 
 
 def row(day: str, number: int, value_day: str | None = None, **columns: str) -> dict[str, str]:
-    """Return a withdrawal of 600,000,000.00 on a day of June 2017."""
+    """Return a withdrawal of 60 % of the alert threshold on a day of June 2017."""
     return {
         "account_no": "409000611074'",
         "date": f"Jun {day}, 17",
         "value_date": f"Jun {value_day or day}, 17",
-        "withdrawal_amt": "600,000,000.00 ",
+        "withdrawal_amt": f"{THRESHOLD * 6 // 10:,}.00 ",
         "balance_amt": f"{number},000.00 ",
         "details": f"transaction {number}",
     } | columns
@@ -143,7 +146,7 @@ def test_each_defect_is_reported_by_its_test(warehouse: Warehouse) -> None:
 
 
 def test_the_alert_and_the_balance_of_an_account(warehouse: Warehouse) -> None:
-    at_threshold = row("29", 3, account_no="0012", withdrawal_amt="1,000,000,000.00")
+    at_threshold = row("29", 3, account_no="0012", withdrawal_amt=f"{THRESHOLD:,}.00")
     warehouse.load([row("28", 1), row("28", 2), at_threshold], load_id=1)
     assert warehouse.dbt("run").success
     accounts = warehouse.query(
@@ -152,8 +155,8 @@ def test_the_alert_and_the_balance_of_an_account(warehouse: Warehouse) -> None:
         " from marts.accounts order by 1",
     )
     assert accounts == [
-        ("0012", 10**9, 3000, False),
-        ("409000611074", 12 * 10**8, 2000, True),
+        ("0012", THRESHOLD, 3000, False),
+        ("409000611074", THRESHOLD * 6 // 10 * 2, 2000, True),
     ]
 
 

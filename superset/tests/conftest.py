@@ -29,6 +29,8 @@ import yaml
 COMPONENT = Path(__file__).parents[1]
 PROJECT = COMPONENT.parent
 ASSETS = COMPONENT / "assets"
+DBT_PROJECT = yaml.safe_load((PROJECT / "dbt" / "dbt_project.yml").read_text())
+THRESHOLD = DBT_PROJECT["vars"]["large_withdrawal_threshold"]
 SAMPLE = PROJECT / "data_ingestion" / "data" / "transactions_data.csv"
 LOGIN = {"username": "admin", "password": "not-a-secret-of-anyone"}
 # What init_db.sql grants on the database itself, which a copy does not inherit.

@@ -11,11 +11,10 @@ from decimal import Decimal
 
 import pytest
 
-from tests.conftest import ASSETS, SAMPLE, Api, Stack, charts, dashboard, yaml
+from tests.conftest import ASSETS, SAMPLE, THRESHOLD, Api, Stack, charts, dashboard, yaml
 
 TRUTH = json.loads(SAMPLE.with_suffix(".truth.json").read_text())
-THRESHOLD = Decimal(1_000_000_000)
-ALERT = "Alert: Accounts which withdrew more than 1 billion $USD"
+ALERT = "Alert: Accounts over the withdrawal threshold"
 CHARTS = {chart["slice_name"]: chart for chart in charts()}
 UNFILTERED = {
     "Last load", "Newest transaction", "Tests failed", "History of loads", "Test results per run",
@@ -36,12 +35,12 @@ EXPECTED = {
         and executed_at > now() - interval '1 hour'
     """,
     ALERT: """
-        select account_number, total
+        select account_number, total, {threshold}
         from (
             select account_number, sum(withdrawal_amount) as total
             from staging.transactions where {filter} group by 1
         ) as accounts
-        where total > 1000000000 order by 2 desc
+        where total > {threshold} order by 2 desc
     """,
     "Withdrawals and deposits": """
         select make_date(extract(year from transaction_date)::int,
@@ -133,7 +132,7 @@ def test_numbers(stack: Stack, admin: Api, name: str, filters: tuple) -> None:
         filters = EVERYTHING
     condition = "true" if filters == EVERYTHING else FILTER
     found = shown(admin.data(CHARTS[name], *filters))
-    expected = stack.rows(EXPECTED[name].format(filter=condition))
+    expected = stack.rows(EXPECTED[name].format(filter=condition, threshold=THRESHOLD))
     assert expected
     ordered = name not in UNSORTED
     assert comparable(found, ordered) == comparable(expected, ordered)

@@ -86,7 +86,7 @@ def test_the_dashboard_is_there_and_reads_the_warehouse_as_reporter(docker_stack
     superset = superset_api(docker_stack.environment)
     charts = superset("/api/v1/dashboard/monitoring/charts")["result"]
     names = {chart["slice_name"] for chart in charts}
-    assert "Alert: Accounts which withdrew more than 1 billion $USD" in names
+    assert "Alert: Accounts over the withdrawal threshold" in names
     datasets = superset("/api/v1/dataset/?q=(page_size:100)")["result"]
     backdated = next(each for each in datasets if each["table_name"] == "backdated_transactions")
     query = {
