@@ -1,0 +1,108 @@
+"""Check that the documentation mentions only files, headings, tests and commands that exist."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from support import PROJECT
+
+FENCE = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
+CODE = re.compile(r"`([^`\n]+)`")
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+HEADING = re.compile(r"^#+ +(.+)$", re.MULTILINE)
+TARGET = re.compile(r"\bmake (?:--silent )?((?:[a-z][a-z_.-]*)(?: install-\.)?)(?![\w*])")
+# `docs/a.md`, `airflow/`, `init_db.sql`, `tests/torture*.py`: a path or a file name of the project.
+FILE_NAME = re.compile(
+    r"[\w./*-]+\.(?:cfg|conf|json|md|py|sh|sql|toml|yaml|yml|csv)|[\w.*-]+/[\w./*-]*"
+)
+TEST_NAME = re.compile(r"test_\w+")
+# Paths of a running stack, names of images, and examples.
+OUTSIDE_GIT = re.compile(r"(\.state|\.tools|backups|elt)/.*|/.*|name\.csv|\*?\.(csv|truth\.json)")
+
+
+def listed(*arguments: str) -> list[str]:
+    """Return the files of the project that git tracks or would track."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", *arguments]
+    return [
+        name for name in subprocess.check_output(command, cwd=PROJECT, text=True).splitlines()
+        if (PROJECT / name).exists()
+    ]  # fmt: skip
+
+
+PAGES = listed("*.md")
+FILES = listed()
+# The changelog also names files, tests and targets that no longer exist.
+CURRENT_PAGES = [page for page in PAGES if page != "CHANGELOG.md"]
+
+
+def read(page: str) -> str:
+    return (PROJECT / page).read_text()
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors that GitHub gives to the headings of a page."""
+    headings = HEADING.findall(FENCE.sub("", page.read_text()))
+    kept = (re.sub(r"[^\w\- ]", "", heading.lower()) for heading in headings)
+    return {heading.replace(" ", "-") for heading in kept}
+
+
+@pytest.fixture(scope="module")
+def targets() -> set[str]:
+    """Return the targets of the Makefile, from make's own database."""
+    command = ["make", "--print-data-base", "--question", "--no-builtin-rules", "help"]
+    database = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True).stdout
+    return set(re.findall(r"^([\w.-]+):", database, re.MULTILINE))
+
+
+@pytest.fixture(scope="module")
+def functions() -> set[str]:
+    """Return the names of all test functions in Python."""
+    sources = [read(file) for file in FILES if Path(file).name.startswith("test_")]
+    return {name for source in sources for name in re.findall(r"^def (test_\w+)", source, re.M)}
+
+
+def test_the_pages_are_found():
+    assert {"README.md", "CONTRIBUTING.md", "SECURITY.md", "docs/operations.md"} <= set(PAGES)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_to_files_and_headings(page):
+    for link in LINK.findall(FENCE.sub("", read(page))):
+        if re.match(r"\w+:", link):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (PROJECT / page).parent / path if path else PROJECT / page
+        assert target.exists(), f"{page} links to {link}"
+        assert not anchor or anchor in anchors(target), f"{page} links to {link}"
+
+
+@pytest.mark.parametrize("page", CURRENT_PAGES)
+def test_mentioned_files_exist(page):
+    base = (PROJECT / page).parent
+    names = {Path(file).name for file in FILES}
+    for name in CODE.findall(FENCE.sub("", read(page))):
+        if not FILE_NAME.fullmatch(name) or OUTSIDE_GIT.fullmatch(name):
+            continue
+        exists = name in names or any(any(folder.glob(name)) for folder in (PROJECT, base))
+        assert exists, f"{page} mentions {name}"
+
+
+@pytest.mark.parametrize("page", CURRENT_PAGES)
+def test_mentioned_tests_exist(page, functions):
+    mentioned = {name for name in CODE.findall(read(page)) if TEST_NAME.fullmatch(name)}
+    tasks_and_columns = {"test_transformed_data", "test_results", "test_name"}
+    assert mentioned - tasks_and_columns <= functions
+
+
+@pytest.mark.parametrize("page", CURRENT_PAGES)
+def test_mentioned_make_targets_exist(page, targets):
+    text = read(page)
+    commands = [*CODE.findall(FENCE.sub("", text)), *FENCE.findall(text)]
+    mentioned = {
+        name for command in commands for found in TARGET.findall(command) for name in found.split()
+    }
+    assert mentioned <= targets
