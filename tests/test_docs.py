@@ -17,11 +17,11 @@ HEADING = re.compile(r"^#+ +(.+)$", re.MULTILINE)
 TARGET = re.compile(r"\bmake (?:--silent )?((?:[a-z][a-z_.-]*)(?: install-\.)?)(?![\w*])")
 # `docs/a.md`, `airflow/`, `init_db.sql`, `tests/torture*.py`: a path or a file name of the project.
 FILE_NAME = re.compile(
-    r"[\w./*-]+\.(?:cfg|conf|json|md|py|sh|sql|toml|yaml|yml|csv)|[\w.*-]+/[\w./*-]*"
+    r"[\w./*-]+\.(?:cfg|conf|json|md|py|sh|sql|toml|yaml|yml|csv)|[~\w.*-]+/[\w./*-]*"
 )
 TEST_NAME = re.compile(r"test_\w+")
 # Paths of a running stack, names of images, and examples.
-OUTSIDE_GIT = re.compile(r"(\.state|\.tools|backups|elt)/.*|/.*|name\.csv|\*?\.(csv|truth\.json)")
+OUTSIDE_GIT = re.compile(r"(~|\.state|\.tools|backups|elt)/.*|/.*|name\.csv|\*?\.(csv|truth\.json)")
 
 
 def listed(*arguments: str) -> list[str]:
