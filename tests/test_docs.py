@@ -95,7 +95,8 @@ def test_mentioned_files_exist(page):
 def test_mentioned_tests_exist(page, functions):
     mentioned = {name for name in CODE.findall(read(page)) if TEST_NAME.fullmatch(name)}
     tasks_and_columns = {"test_transformed_data", "test_results", "test_name"}
-    assert mentioned - tasks_and_columns <= functions
+    missing = mentioned - tasks_and_columns - functions
+    assert not missing, f"{page} mentions tests that do not exist"
 
 
 @pytest.mark.parametrize("page", CURRENT_PAGES)
@@ -105,4 +106,5 @@ def test_mentioned_make_targets_exist(page, targets):
     mentioned = {
         name for command in commands for found in TARGET.findall(command) for name in found.split()
     }
-    assert mentioned <= targets
+    missing = mentioned - targets
+    assert not missing, f"{page} mentions make targets that do not exist"
