@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,7 @@ def listed(*arguments: str) -> list[str]:
 
 PAGES = listed("*.md")
 FILES = listed()
+PATHS = {str(path) for file in FILES for path in (Path(file), *Path(file).parents)}
 # The changelog also names files, tests and targets that no longer exist.
 CURRENT_PAGES = [page for page in PAGES if page != "CHANGELOG.md"]
 
@@ -82,13 +84,11 @@ def test_links_lead_to_files_and_headings(page):
 
 @pytest.mark.parametrize("page", CURRENT_PAGES)
 def test_mentioned_files_exist(page):
-    base = (PROJECT / page).parent
-    names = {Path(file).name for file in FILES}
     for name in CODE.findall(FENCE.sub("", read(page))):
         if not FILE_NAME.fullmatch(name) or OUTSIDE_GIT.fullmatch(name):
             continue
-        exists = name in names or any(any(folder.glob(name)) for folder in (PROJECT, base))
-        assert exists, f"{page} mentions {name}"
+        pattern = f"*/{name.rstrip('/')}"
+        assert any(fnmatch(f"/{path}", pattern) for path in PATHS), f"{page} mentions {name}"
 
 
 @pytest.mark.parametrize("page", CURRENT_PAGES)
