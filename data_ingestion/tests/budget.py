@@ -1,4 +1,4 @@
-"""Counts beside what they may be: budget.json, and how far a count may be from it."""
+"""Compare measured counts with the budgets in budget.json, each within a tolerance."""
 
 import json
 from pathlib import Path
@@ -6,50 +6,54 @@ from pathlib import Path
 import pytest
 
 FILE = Path(__file__).with_name("budget.json")
-# What differs between runs, machines and versions of Python that are all right.
+# Relative differences that are normal between runs, machines and versions of Python.
 TOLERANCE = {
-    "statements": 0.0,  # that reach the server
-    "bytes_sent": 0.01,  # to the server
-    "bytes_received": 0.05,
-    "blocks_touched": 0.05,  # of the database, in the server's memory or read into it
-    "log_bytes": 0.05,  # that the server writes to its log (WAL)
-    "stored_bytes": 0.05,  # by which the database grows
-    "instructions": 0.05,  # of Python's bytecode, in all threads
-    "peak_bytes": 0.1,  # of objects of Python, numpy and Arrow
-    "modules": 0.03,  # imported by a process of its own
+    "statements": 0.0,  # statements that reach the server
+    "bytes_sent": 0.01,  # bytes to the server
+    "bytes_received": 0.05,  # bytes from the server
+    "blocks_touched": 0.05,  # blocks of the database, found in the server's cache or read
+    "log_bytes": 0.05,  # bytes that the server writes to its write-ahead log (WAL)
+    "stored_bytes": 0.05,  # growth of the database
+    "instructions": 0.05,  # Python bytecode instructions, in all threads
+    "peak_bytes": 0.1,  # peak memory of Python, numpy and Arrow objects
+    "modules": 0.03,  # modules imported by a fresh process
 }
-# The server may write a page on its own account: so much more than a budget of nothing is nothing.
+# The server may write a page for its own housekeeping. A budget near zero needs room for one.
 PAGE = {"log_bytes": 16_384, "stored_bytes": 16_384}
 
 
 class Budget:
-    """The budgets of all works, by the name of the work and of what is counted.
+    """The budgets by scenario and metric.
 
-    `renew` writes what is counted instead of comparing it.
+    Args:
+        renew: Write the counts to budget.json instead of comparing them.
     """
 
     def __init__(self, renew: bool) -> None:
         self._renew = renew
         self._budgets: dict[str, dict[str, int]] = json.loads(FILE.read_text())
 
-    def check(self, work: str, counts: dict[str, int]) -> None:
-        """Fails the test with a line for each count that is off its budget."""
+    def check(self, scenario: str, counts: dict[str, int]) -> None:
+        """Fail the test with a line for each count that is outside its budget."""
         if self._renew:
-            self._budgets.setdefault(work, {}).update(counts)
+            self._budgets.setdefault(scenario, {}).update(counts)
             text = json.dumps(self._budgets, indent=2, sort_keys=True)
             FILE.write_text(text + "\n")
             return
-        budgets = self._budgets[work]
-        off = [_told(work, name, count, budgets[name]) for name, count in counts.items()]
-        if any(off):
-            pytest.fail("\n".join(filter(None, off)), pytrace=False)
+        budgets = self._budgets[scenario]
+        problems = [
+            _problem(scenario, name, count, budgets[name]) for name, count in counts.items()
+        ]
+        if any(problems):
+            pytest.fail("\n".join(filter(None, problems)), pytrace=False)
 
 
-def _told(work: str, name: str, count: int, budget: int) -> str:
-    """What is to be done about a count; nothing where it is within its tolerance."""
+def _problem(scenario: str, name: str, count: int, budget: int) -> str:
+    """Return what to do about a count, or an empty text if it is within its tolerance."""
     if abs(count - budget) <= max(budget * TOLERANCE[name], PAGE.get(name, 0)):
         return ""
     verb = "grew" if count > budget else "shrank"
-    ratio = f"{count / budget - 1:+.1%}" if budget else "from nothing"
-    meant = "if that was meant" if count > budget else "tighten the budget"
-    return f"{work}: {name} {verb} from {budget:,} to {count:,} ({ratio}); {meant}: `make budget`"
+    ratio = f"{count / budget - 1:+.1%}" if budget else "from zero"
+    advice = "if this is intended" if count > budget else "tighten the budget"
+    change = f"{name} {verb} from {budget:,} to {count:,} ({ratio})"
+    return f"{scenario}: {change}; {advice}: `make budget`"

@@ -1,4 +1,4 @@
-"""What the tests share: a database of their own on the warehouse that the environment names."""
+"""Shared fixtures: a fresh database per test, on the server that PGHOST and PGPORT name."""
 
 import os
 import subprocess
@@ -26,29 +26,29 @@ LOADS = "select status, rows_read, rows_loaded, rows_duplicate, rows_rejected fr
 
 
 def line(number: int, details: str = "CASH") -> str:
-    """A data line that differs from those with other numbers."""
+    """Return a data line. Different numbers give different lines."""
     return f"""409000611074',"Jun 29, 17",{details},,"Jun 29, 17",,"1,000.00 ","{number}.00 ",.\n"""
 
 
 @dataclass
 class Warehouse:
-    """A database made for one test: `env` is what the loader needs to reach it."""
+    """A database made for one test; `env` holds the loader's connection settings for it."""
 
     env: dict[str, str]
     loader: psycopg2.extensions.connection = field(repr=False)
 
     def query(self, statement: str) -> list[tuple]:
-        """The rows of a statement, run by the role loader."""
+        """Run a statement as the role `loader` and return its rows."""
         with self.loader, self.loader.cursor() as cursor:
             cursor.execute(statement)
             return cursor.fetchall() if cursor.description else []
 
     def rows(self) -> list[tuple]:
-        """What stands in raw.transactions, without what the loader adds."""
+        """Return the rows of raw.transactions without the columns that the loader adds."""
         return sorted(self.query(f"select {COLUMNS} from raw.transactions"))
 
     def start(self, *arguments: str | Path) -> subprocess.Popen:
-        """Starts the command line in a process of its own."""
+        """Start the loader's command line in a separate process."""
         return subprocess.Popen(
             [sys.executable, "-m", "data_ingestion.cli", *map(str, arguments)],
             env=os.environ | self.env,
@@ -68,12 +68,12 @@ def _superuser(database: str) -> psycopg2.extensions.connection:
 
 @pytest.fixture
 def warehouse(monkeypatch: pytest.MonkeyPatch) -> Iterator[Warehouse]:
-    """A fresh database, its connection as the role loader, and the environment set to it."""
+    """Yield a fresh database, connected as the role `loader`, and point the environment to it."""
     name = f"loader_test_{uuid.uuid4().hex[:12]}"
     admin = _superuser("postgres")
     with admin.cursor() as cursor:
         cursor.execute(f"create database {name} template warehouse")
-        # A template hands on all but the rights on the database itself.
+        # `create database ... template` copies everything except the rights on the database.
         cursor.execute(f"grant connect, temporary on database {name} to loader")
     env = {
         "PGDATABASE": name,
@@ -96,7 +96,7 @@ def warehouse(monkeypatch: pytest.MonkeyPatch) -> Iterator[Warehouse]:
 
 @dataclass
 class Outcome:
-    """What a command came to: exit code, lines on stdout, lines on stderr."""
+    """The result of a command: exit code, lines on stdout, lines on stderr."""
 
     code: int
     out: list[str]
@@ -105,7 +105,7 @@ class Outcome:
 
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str]):
-    """Runs the command line in this process."""
+    """Return a function that runs the loader's command line in this process."""
 
     def command(*arguments: str | Path) -> Outcome:
         capsys.readouterr()
@@ -125,13 +125,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture
 def budget(request: pytest.FixtureRequest) -> Budget:
-    """What is counted is compared with this."""
+    """Return the budgets that the tests compare their counts with."""
     return Budget(request.config.getoption("--renew-budget"))
 
 
 @pytest.fixture
 def write(tmp_path: Path):
-    """Writes a file of the transactions' shape and returns its path."""
+    """Return a function that writes a file of transactions and returns its path."""
 
     def file(*lines: str, name: str = "transactions.csv", header: str = HEADER) -> Path:
         path = tmp_path / name

@@ -1,7 +1,7 @@
-"""What other tools make of a file: each function gives its columns' names and its rows of text.
+"""Read a CSV file with other tools. Each reader returns column names and rows of text.
 
-All of them read every column as text, so that only damage can change a value, and are otherwise
-used with what they do by default. An error or a warning is raised.
+All readers use the tool's defaults, except that every column is text: only damage can then change
+a value. They raise errors, and raise warnings as errors.
 """
 
 import warnings
@@ -21,7 +21,7 @@ Table = tuple[Sequence[str], list[tuple]]
 
 
 def with_pandas(path: Path, on_bad_lines: str = "error") -> Table:
-    """`pandas.read_csv`."""
+    """Read with `pandas.read_csv`."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         frame = pd.read_csv(path, dtype=str, keep_default_na=False, on_bad_lines=on_bad_lines)
@@ -29,15 +29,15 @@ def with_pandas(path: Path, on_bad_lines: str = "error") -> Table:
 
 
 def with_duckdb(path: Path) -> Table:
-    """DuckDB's `read_csv`, which finds out the dialect by itself."""
+    """Read with DuckDB's `read_csv`, which detects the dialect."""
     with duckdb.connect(config={"threads": 1}) as connection:
         found = connection.execute("select * from read_csv(?, all_varchar = true)", [str(path)])
         return [column[0] for column in found.description], found.fetchall()
 
 
 def with_copy(path: Path, warehouse: Warehouse) -> Table:
-    r"""What psql's `\copy … csv header` sends, into a table of text columns in the file's order."""
-    columns = ", ".join(f"c{place} text" for place in range(len(NAMES)))
+    r"""Read as psql's `\copy … csv header` does, into text columns in the file's order."""
+    columns = ", ".join(f"c{position} text" for position in range(len(NAMES)))
     with warehouse.loader, warehouse.loader.cursor() as cursor:
         cursor.execute(f"create temporary table copied ({columns}) on commit drop")
         with path.open("rb") as file:
@@ -47,7 +47,7 @@ def with_copy(path: Path, warehouse: Warehouse) -> Table:
 
 
 def other_tools(warehouse: Warehouse) -> dict:
-    """Name of each tool -> its function of a path."""
+    """Return the readers by name of the tool."""
     return {
         "pandas": with_pandas,
         "pandas, on_bad_lines='skip'": partial(with_pandas, on_bad_lines="skip"),
@@ -57,16 +57,17 @@ def other_tools(warehouse: Warehouse) -> dict:
 
 
 def rows_of(tool, path: Path) -> list[Values] | None:
-    """The rows of the transactions' columns, a null as an empty text; None: it refused the file.
+    """Return the rows of the transactions' columns, or None if the tool refused the file.
 
-    Columns that are not there count as refused: whoever reads the table next would fail.
+    Nulls become empty texts. A missing column counts as a refusal, because the next reader of the
+    table would fail.
     """
     try:
         names, rows = tool(path)
     except (ValueError, OverflowError, Warning, duckdb.Error, psycopg2.Error):
         return None
-    places = {normalise(str(name)): place for place, name in enumerate(names)}
-    if not places.keys() >= set(CONTRACTS["transactions"].columns):
+    positions = {normalise(str(name)): position for position, name in enumerate(names)}
+    if not positions.keys() >= set(CONTRACTS["transactions"].columns):
         return None
-    order = [places[name] for name in CONTRACTS["transactions"].columns]
-    return [tuple("" if row[place] is None else str(row[place]) for place in order) for row in rows]
+    order = [positions[name] for name in CONTRACTS["transactions"].columns]
+    return [tuple("" if row[i] is None else str(row[i]) for i in order) for row in rows]

@@ -1,4 +1,4 @@
-"""Bad input: one line on stderr, no traceback, the exit code, and nothing half-written."""
+"""Bad input ends with one line on stderr, the right exit code and no partial load."""
 
 import errno
 import os
@@ -13,15 +13,15 @@ from data_ingestion.sources import Source
 GOOD = HEADER + line(1)
 
 
-def check(outcome, warehouse, message: str, loads: int = 1) -> None:
-    """One clear line, exit code 2, failed audit rows, and no row of data."""
+def check_refused(outcome, warehouse, message: str, loads: int = 1) -> None:
+    """Expect one error line, exit code 2, failed loads in the load log and no rows."""
     assert outcome.code == 2
     assert len(outcome.err) == 1 and outcome.err[0].startswith("error: ")
     assert message in outcome.err[0]
     assert "Traceback" not in outcome.err[0]
     assert [row[0] for row in warehouse.query(LOADS)] == ["failed"] * loads
-    there = warehouse.query("select to_regclass('raw.transactions') is not null")
-    assert not there[0][0] or warehouse.rows() == []
+    exists = warehouse.query("select to_regclass('raw.transactions') is not null")
+    assert not exists[0][0] or warehouse.rows() == []
 
 
 @pytest.mark.parametrize(
@@ -42,36 +42,36 @@ def check(outcome, warehouse, message: str, loads: int = 1) -> None:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_bad_files(warehouse, run, tmp_path, content, message):
+def test_a_bad_file_is_refused(warehouse, run, tmp_path, content, message):
     path = tmp_path / "transactions.csv"
     path.write_bytes(content)
-    check(run("load", path), warehouse, message)
+    check_refused(run("load", path), warehouse, message)
 
 
-def test_missing_file(warehouse, run, tmp_path):
-    check(run("load", tmp_path / "none.csv"), warehouse, "none.csv: no such file")
+def test_a_missing_file_is_refused(warehouse, run, tmp_path):
+    check_refused(run("load", tmp_path / "none.csv"), warehouse, "none.csv: no such file")
 
 
-def test_directory(warehouse, run, tmp_path):
-    check(run("load", tmp_path), warehouse, "is a directory")
+def test_a_directory_is_refused(warehouse, run, tmp_path):
+    check_refused(run("load", tmp_path), warehouse, "is a directory")
 
 
-def test_fifo(warehouse, run, tmp_path):
+def test_a_fifo_is_refused(warehouse, run, tmp_path):
     os.mkfifo(tmp_path / "transactions.csv")
-    check(run("load", tmp_path / "transactions.csv"), warehouse, "is not a regular file")
+    check_refused(run("load", tmp_path / "transactions.csv"), warehouse, "is not a regular file")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_unreadable_file(warehouse, run, write):
+def test_an_unreadable_file_is_refused(warehouse, run, write):
     path = write(line(1))
     path.chmod(0)
-    check(run("load", path), warehouse, "cannot be read (Permission denied)")
+    check_refused(run("load", path), warehouse, "cannot be read (Permission denied)")
 
 
-def test_rejects_fail_the_load_and_are_kept(warehouse, run, write):
+def test_rejects_fail_the_load_and_are_stored(warehouse, run, write):
     path = write(line(1), "x,y\n", line(2), line(3).replace(",.", ",.,,"), line(4))
     outcome = run("load", path)
-    check(outcome, warehouse, "2 of 5 lines do not fit (more than --max-rejects 0)")
+    check_refused(outcome, warehouse, "2 of 5 lines do not fit (more than --max-rejects 0)")
     assert warehouse.query(LOADS) == [("failed", 5, 0, 0, 2)]
     statement = outcome.err[0].rsplit("see them: ", 1)[1]
     assert warehouse.query(statement + " order by 1") == [
@@ -89,9 +89,9 @@ def test_some_rejects_can_be_allowed(warehouse, run, write):
     assert len(warehouse.rows()) == 2
 
 
-def test_many_rejects_are_counted_and_some_kept(warehouse, run, write):
+def test_all_rejects_are_counted_and_the_first_are_stored(warehouse, run, write):
     path = write(*["x\n"] * 10_500)
-    check(run("load", path), warehouse, "10,500 of 10,500 lines")
+    check_refused(run("load", path), warehouse, "10,500 of 10,500 lines")
     assert warehouse.query("select count(*) from raw._rejects") == [(10_000,)]
 
 
@@ -110,7 +110,7 @@ def test_a_bad_file_does_not_stop_the_others(warehouse, run, write, tmp_path):
 MOVED = "was moved or removed while it was read"
 
 
-def test_a_file_that_is_moved_away_while_it_is_read(warehouse, run, write, monkeypatch):
+def test_a_file_moved_while_it_is_read_is_refused(warehouse, run, write, monkeypatch):
     moved, last = write(line(1), name="a.csv"), write(line(2), name="b.csv")
     chunks = Source.chunks
 
@@ -123,14 +123,14 @@ def test_a_file_that_is_moved_away_while_it_is_read(warehouse, run, write, monke
     outcome = run("load", moved, last)
     assert outcome.code == 2 and len(outcome.err) == 1
     assert outcome.err[0].startswith(f"error: a.csv: {MOVED}")
-    assert "b.csv: read 1 = loaded 1" in outcome.out[0], "the others are tried"
+    assert "b.csv: read 1 = loaded 1" in outcome.out[0], "the next file is loaded"
     assert warehouse.query("select load_id, status, rows_loaded from raw._loads order by 1") == [
         (1, "failed", 0),
         (2, "loaded", 1),
     ]
 
 
-def test_a_file_that_is_moved_away_when_it_was_just_opened(warehouse, run, write, monkeypatch):
+def test_a_file_moved_right_after_it_was_opened_is_refused(warehouse, run, write, monkeypatch):
     path = write(line(1))
     monkeypatch.setenv("DATA_DIR", str(path.parent))
     resolve = Path.resolve
@@ -142,11 +142,11 @@ def test_a_file_that_is_moved_away_when_it_was_just_opened(warehouse, run, write
 
     monkeypatch.setattr(Path, "resolve", move_before)
     outcome = run("load", "transactions.csv")
-    check(outcome, warehouse, MOVED)
+    check_refused(outcome, warehouse, MOVED)
 
 
 @pytest.mark.parametrize("known", [False, True])
-def test_a_file_that_cannot_be_hashed(warehouse, run, write, monkeypatch, known):
+def test_a_file_that_cannot_be_hashed_is_refused(warehouse, run, write, monkeypatch, known):
     path = write(line(1))
     if known:
         run("load", path)
@@ -176,45 +176,46 @@ def test_a_file_that_cannot_be_hashed(warehouse, run, write, monkeypatch, known)
         (["--data-dir", "none"], "none: no such folder"),
     ],
 )
-def test_bad_usage(run, arguments, message, monkeypatch, tmp_path):
+def test_bad_arguments_are_refused(run, arguments, message, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     outcome = run("load", *arguments)
     assert outcome.code == 2
     assert message in outcome.err[-1]
 
 
-def refuses(outcome, message: str) -> None:
+def check_unavailable(outcome, message: str) -> None:
+    """Expect exit code 3 and one error line with the message."""
     assert outcome.code == 3
     assert len(outcome.err) == 1 and message in outcome.err[0]
 
 
-def test_wrong_password(warehouse, run, write, monkeypatch):
+def test_a_wrong_password_is_not_retried(warehouse, run, write, monkeypatch):
     monkeypatch.setenv("PGPASSWORD", "wrong")
     outcome = run("load", write(line(1)))
-    refuses(outcome, "check PGUSER and PGPASSWORD")
-    assert outcome.out == [], "nothing to be retried"
+    check_unavailable(outcome, "check PGUSER and PGPASSWORD")
+    assert outcome.out == [], "a wrong password is not retried"
 
 
-def test_missing_database(warehouse, run, write, monkeypatch):
+def test_a_missing_database_is_named(warehouse, run, write, monkeypatch):
     monkeypatch.setenv("PGDATABASE", "nowhere")
-    refuses(run("load", write(line(1))), 'database "nowhere" does not exist')
+    check_unavailable(run("load", write(line(1))), 'database "nowhere" does not exist')
 
 
-def test_missing_rights(warehouse, run, write, monkeypatch):
+def test_missing_rights_name_the_remedy(warehouse, run, write, monkeypatch):
     run("load", write(line(1)))
     warehouse.query("revoke insert on raw.transactions from loader")
     outcome = run("load", write(line(2), name="b.csv"))
-    refuses(outcome, "the role lacks a right: run init_db.sql")
+    check_unavailable(outcome, "the role lacks a right: run init_db.sql")
 
 
-def test_no_server(run, write, monkeypatch):
+def test_a_missing_server_is_waited_for(run, write, monkeypatch):
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
         monkeypatch.setenv("PGHOST", "127.0.0.1")
         monkeypatch.setenv("PGPORT", str(port))
         outcome = run("load", write(line(1)), "--wait", "0.7")
-    refuses(outcome, f"the warehouse at 127.0.0.1:{port} is away")
+    check_unavailable(outcome, f"the warehouse at 127.0.0.1:{port} is away")
     assert [text.rsplit("; ", 1)[1] for text in outcome.out] == [
         "trying again in 0.5 s",
         "trying again in 0.2 s",

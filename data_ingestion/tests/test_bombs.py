@@ -1,4 +1,4 @@
-"""Files that unpack to far more than they are: bounded memory, an end, and one clear line."""
+"""Decompression bombs are refused with one clear line, in bounded time and memory."""
 
 import bz2
 import gzip
@@ -15,7 +15,7 @@ import pytest
 from conftest import HEADER, LOADS
 
 MB = 1 << 20
-MOST = 300  # MB of memory: little more than a load of a small CSV takes
+MAX_MEMORY = 300  # MB; little more than the load of a small CSV takes
 XML = b'<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n'
 MAIN = b'xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"'
 SHEET, STRINGS, STYLES = "xl/worksheets/sheet1.xml", "xl/sharedStrings.xml", "xl/styles.xml"
@@ -24,11 +24,11 @@ STRINGS_TYPE = (
     b'<Override PartName="/xl/sharedStrings.xml" ContentType="application/vnd'
     b'.openxmlformats-officedocument.spreadsheetml.sharedStrings+xml"/>'
 )
-Pieces = tuple[tuple[bytes, int], ...]  # bytes, and how often they come
+Pieces = tuple[tuple[bytes, int], ...]  # bytes and how often they repeat
 
 
 def deflated(pieces: Pieces) -> bytes:
-    """Compressed as one stream, without compressing any piece more than once."""
+    """Compress all pieces to one stream, and compress each piece only once."""
     out = b""
     for piece, times in pieces:
         press = zlib.compressobj(9, zlib.DEFLATED, -15)
@@ -36,10 +36,15 @@ def deflated(pieces: Pieces) -> bytes:
     return out + zlib.compressobj(9, zlib.DEFLATED, -15).flush()
 
 
-def zipped(path: Path, members: dict[str, Pieces], said: int | None = None) -> Path:
-    """Writes a zip; `said` is what its directory says of the size of members of 4 MB and more.
+def zipped(path: Path, members: dict[str, Pieces], stated_size: int | None = None) -> Path:
+    """Write a zip.
 
-    Of those the checksum is wrong: nobody should get as far as to find out.
+    Members of 4 MB or more get a wrong checksum: a reader should refuse them before it can check.
+
+    Args:
+        path: The zip to write.
+        members: Pieces of content by member name.
+        stated_size: The size that the zip's directory states for members of 4 MB or more.
     """
     body, directory = bytearray(), bytearray()
     for name, pieces in members.items():
@@ -47,8 +52,8 @@ def zipped(path: Path, members: dict[str, Pieces], said: int | None = None) -> P
         size = sum(len(piece) * times for piece, times in pieces)
         if size < 4 * MB:
             checksum = zlib.crc32(b"".join(piece * times for piece, times in pieces))
-        elif said:
-            size = said
+        elif stated_size:
+            size = stated_size
         known = struct.pack("<HHHHHI", 20, 0, 8, 0, 33, checksum)
         known += struct.pack("<IIHH", len(data), size, len(name), 0)
         directory += b"PK\x01\x02\x14\x00" + known + bytes(10) + struct.pack("<I", len(body))
@@ -60,8 +65,8 @@ def zipped(path: Path, members: dict[str, Pieces], said: int | None = None) -> P
     return path
 
 
-def workbook(path: Path, said: int | None = None, **parts: Pieces) -> Path:
-    """A workbook that openpyxl has made, in which parts are replaced."""
+def workbook(path: Path, stated_size: int | None = None, **parts: Pieces) -> Path:
+    """Write a workbook with openpyxl, then replace some of its parts."""
     book = openpyxl.Workbook()
     book.active.append(["a", "b"])
     book.save(path)
@@ -69,7 +74,8 @@ def workbook(path: Path, said: int | None = None, **parts: Pieces) -> Path:
         members = {name: ((made.read(name), 1),) for name in made.namelist()}
     types = members[TYPES][0][0].replace(b"</Types>", STRINGS_TYPE + b"</Types>")
     members |= {TYPES: ((types, 1),), STRINGS: strings()}
-    return zipped(path, members | {globals()[name]: part for name, part in parts.items()}, said)
+    replaced = {globals()[name]: part for name, part in parts.items()}
+    return zipped(path, members | replaced, stated_size)
 
 
 def sheet(*rows: tuple[bytes, int]) -> Pieces:
@@ -91,13 +97,13 @@ LAUGHS = b"<!DOCTYPE sst [<!ENTITY a '%s'>%s]>" % (
 ROW = b'<row><c t="inlineStr"><is><t>x</t></is></c></row>'
 REFERENCE = b'<row r="1">%s</row>' % (b'<c t="s"><v>0</v></c>' * 1000)
 BOMBS = {
-    "a line without an end, in a gzip": (
+    "a gzip with an endless line": (
         lambda path: path.write_bytes(
             gzip.compress(HEADER.encode()) + gzip.compress(b"x" * 32 * MB) * 64
         ),
         "line 2 does not end within 32 MB",
     ),
-    "a header without an end, in a gzip": (
+    "a gzip with an endless header": (
         lambda path: path.write_bytes(gzip.compress(b"x" * 32 * MB) * 64),
         "line 1 does not end within 32 MB",
     ),
@@ -121,7 +127,7 @@ BOMBS = {
         lambda path: workbook(path, SHEET=sheet((ROW * 20_000, 4300))),
         "unpacks to more than 2048 MB of xl/worksheets/sheet1.xml",
     ),
-    "a sheet that is longer than it is said to be": (
+    "a sheet that is longer than the directory states": (
         lambda path: workbook(path, 999, SHEET=sheet((ROW * 20_000, 4300))),
         "is damaged (Bad CRC-32",
     ),
@@ -129,23 +135,23 @@ BOMBS = {
         lambda path: workbook(path, SHEET=sheet((ROW[:38] + b"x" * MB, 1), (b"x" * MB, 1000))),
         "has more than 4 MB between two rows",
     ),
-    "elements that nobody knows": (
+    "unknown elements": (
         lambda path: workbook(path, SHEET=sheet((b"<x/>" * MB, 256))),
         "has more than 4 MB between two rows",
     ),
-    "a row far below": (
+    "a row number of two billion": (
         lambda path: workbook(path, SHEET=sheet((b'<row r="2000000000"/>', 1))),
         "has a row 2,000,000,000 behind row 0",
     ),
-    "texts of 150 MB that cells share": (
+    "shared strings of 150 MB": (
         lambda path: workbook(path, STRINGS=strings((b"<si/>" * 30_000, 1000))),
         "unpacks to more than 100 MB of xl/sharedStrings.xml",
     ),
-    "texts that are longer than they are said to be": (
+    "shared strings that are longer than the directory states": (
         lambda path: workbook(path, 999, STRINGS=strings((b"<si/>" * 30_000, 14_000))),
         "is damaged (Bad CRC-32",
     ),
-    "a text that many cells share": (
+    "a long shared string in many cells": (
         lambda path: workbook(
             path,
             SHEET=sheet((REFERENCE, 1)),
@@ -153,7 +159,7 @@ BOMBS = {
         ),
         "unpacks to more than 32 MB of row 1",
     ),
-    "entities that are made of entities": (
+    "nested entities": (
         lambda path: workbook(path, STRINGS=strings((b"<si><t>&g;</t></si>", 1), before=LAUGHS)),
         "has a document type in xl/sharedStrings.xml",
     ),
@@ -172,7 +178,7 @@ BOMBS = {
 
 
 def bzip2_zip(path: Path, data: bytes) -> None:
-    """A zip whose member is many streams of bzip2, one behind the other."""
+    """Write a zip whose member consists of many consecutive bzip2 streams."""
     zipped(path, {"a.csv": ((b"", 1),)})
     name = b"a.csv"
     known = struct.pack("<HHHHHIIIHH", 46, 0, 12, 0, 33, 1, len(data), 1 << 31, len(name), 0)
@@ -183,7 +189,7 @@ def bzip2_zip(path: Path, data: bytes) -> None:
 
 
 def load(warehouse, path: Path) -> tuple[int, list[str], int]:
-    """Loads in a process of its own: its exit code, its errors, the most memory it had in MB."""
+    """Load a file in a separate process; return its exit code, errors and peak memory in MB."""
     process = warehouse.start("load", path, "--table", "bomb")
     killer = threading.Timer(120, process.kill)
     killer.start()
@@ -192,7 +198,7 @@ def load(warehouse, path: Path) -> tuple[int, list[str], int]:
     killer.cancel()
     process.returncode = os.waitstatus_to_exitcode(status)
     process.communicate()
-    unit = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss, in bytes
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes per unit of ru_maxrss
     return process.returncode, errors, usage.ru_maxrss * unit // MB
 
 
@@ -205,5 +211,5 @@ def test_a_bomb_is_refused_within_bounds(warehouse, tmp_path, make, message):
     assert code == 2, errors
     assert len(errors) == 1 and errors[0].startswith("error: bomb: ")
     assert message in errors[0]
-    assert memory < MOST
+    assert memory < MAX_MEMORY
     assert warehouse.query(LOADS) == [("failed", 0, 0, 0, 0)]

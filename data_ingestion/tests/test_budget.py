@@ -1,10 +1,11 @@
-"""What a load costs, counted and not timed, beside what it cost when budget.json was written.
+"""A load costs no more than budget.json allows.
 
-A count depends on no clock, so that a change of a few percent is seen at once. More than its
-budget is a regression; much less means that the budget has to be tightened, or the next regression
-hides in the room. When a change was meant, `make budget` writes budget.json anew: commit it.
+The tests count work and do not measure time, so they notice a change of a few percent. A count
+above its budget is a regression. A count far below its budget means that the budget must be
+tightened, or it would hide the next regression. After an intended change, `make budget` writes a
+new budget.json to commit.
 
-The server's log counts for all its sessions: `make test` runs these tests beside no other.
+Postgres counts write-ahead log for the whole server, so `make test` runs these tests alone.
 """
 
 import gc
@@ -29,7 +30,7 @@ from data_ingestion.sample import write_sample
 
 SAMPLE = Path(__file__).parents[1] / "data" / "transactions_data.csv"
 KNOWN, NEW = 5_000, 5_000
-# What the loader itself prints stands before the number.
+# The number of modules is the last line of output, after the lines of the loader.
 COUNT_MODULES = """
 import sys
 from data_ingestion import cli
@@ -46,7 +47,7 @@ where datname = %s
 
 @pytest.fixture(autouse=True, scope="module")
 def without_autovacuum() -> Iterator[None]:
-    """Its work would be counted too, whenever it comes."""
+    """Turn autovacuum off, because its work would be counted too, at unpredictable times."""
     with closing(psycopg2.connect(dbname="postgres")) as connection, connection.cursor() as cursor:
         connection.autocommit = True
         cursor.execute("alter system set autovacuum = off")
@@ -58,7 +59,7 @@ def without_autovacuum() -> Iterator[None]:
 
 @pytest.fixture
 def overlapping(tmp_path: Path) -> Path:
-    """A file of which half is in the sample."""
+    """Return a file that shares half of its rows with the sample."""
     path = tmp_path / "transactions_overlapping.csv"
     write_sample(NEW, 2, path)
     with SAMPLE.open() as known, path.open("a") as file:
@@ -72,7 +73,7 @@ def load(*arguments: str | Path) -> None:
 
 @contextmanager
 def server_counts(database: str) -> Iterator[dict[str, int]]:
-    """What the wire and the server count of the block, which must leave no session behind."""
+    """Count traffic and server work in the block, which must leave no session open."""
     counts: dict[str, int] = {}
     with (
         closing(psycopg2.connect(dbname="postgres")) as connection,
@@ -97,7 +98,7 @@ def server_counts(database: str) -> Iterator[dict[str, int]]:
 
 @contextmanager
 def instructions() -> Iterator[dict[str, int]]:
-    """Bytecode instructions of Python run in the block, in this thread and in new ones."""
+    """Count Python bytecode instructions in the block, in this thread and in new threads."""
     counts = {"instructions": 0}
 
     def trace(frame: FrameType, event: str, _: object):
@@ -114,28 +115,29 @@ def instructions() -> Iterator[dict[str, int]]:
         threading.settrace(None)
 
 
-@pytest.mark.parametrize("work", ["first", "again", "overlapping"])
-def test_the_server_does_no_more_than_its_budget(work, warehouse, overlapping, budget):
-    file = overlapping if work == "overlapping" else SAMPLE
-    if work != "first":
+@pytest.mark.parametrize("scenario", ["first", "again", "overlapping"])
+def test_the_servers_work_stays_within_its_budget(scenario, warehouse, overlapping, budget):
+    file = overlapping if scenario == "overlapping" else SAMPLE
+    if scenario != "first":
         load(SAMPLE)
     with server_counts(warehouse.env["PGDATABASE"]) as counts:
         load(file)
-    budget.check(work, counts)
+    budget.check(scenario, counts)
 
 
-@pytest.mark.parametrize("work", ["first", "again", "overlapping"])
-def test_python_runs_no_more_than_its_budget(work, warehouse, overlapping, write, budget):
-    load(write("1\n", name="few.csv", header="x\n"), "--table", "few")  # imports all that is used
-    file = overlapping if work == "overlapping" else SAMPLE
-    if work != "first":
+@pytest.mark.parametrize("scenario", ["first", "again", "overlapping"])
+def test_pythons_work_stays_within_its_budget(scenario, warehouse, overlapping, write, budget):
+    # A first small load, so that imports are not counted.
+    load(write("1\n", name="few.csv", header="x\n"), "--table", "few")
+    file = overlapping if scenario == "overlapping" else SAMPLE
+    if scenario != "first":
         load(SAMPLE)
     with instructions() as counts:
         load(file)
-    budget.check(work, counts)
+    budget.check(scenario, counts)
 
 
-def test_a_load_holds_no_more_in_memory_than_its_budget(warehouse, write, budget):
+def test_the_peak_memory_of_a_load_stays_within_its_budget(warehouse, write, budget):
     load(write("1\n", name="few.csv", header="x\n"), "--table", "few")
     gc.collect()
     tracemalloc.start()
@@ -147,11 +149,11 @@ def test_a_load_holds_no_more_in_memory_than_its_budget(warehouse, write, budget
     budget.check("first", {"peak_bytes": peak + pa.default_memory_pool().max_memory()})
 
 
-@pytest.mark.parametrize("work", ["first", "again"])
-def test_a_process_imports_no_more_than_its_budget(work, warehouse, budget):
-    if work == "again":
+@pytest.mark.parametrize("scenario", ["first", "again"])
+def test_imports_stay_within_their_budget(scenario, warehouse, budget):
+    if scenario == "again":
         load(SAMPLE)
     command = [sys.executable, "-c", COUNT_MODULES, "load", SAMPLE]
     done = subprocess.run(command, env=os.environ, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    budget.check(work, {"modules": int(done.stdout.splitlines()[-1])})
+    budget.check(scenario, {"modules": int(done.stdout.splitlines()[-1])})

@@ -1,4 +1,4 @@
-"""Loads side by side, killed, and cut off: nothing doubled, nothing half-written."""
+"""Concurrent, killed and disconnected loads leave no duplicate and no partial load."""
 
 import socket
 import threading
@@ -9,12 +9,12 @@ import pytest
 from conftest import LOADS, line
 
 
-def big(write, rows: int = 150_000):
+def big_file(write, rows: int = 150_000):
     return write(*(line(number, f"row {number}") for number in range(rows)))
 
 
 def wait_for_copy(warehouse) -> int:
-    """Waits until a loader is in the middle of its COPY; returns its backend's process id."""
+    """Wait until a loader is in its COPY; return the process id of its Postgres backend."""
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         found = warehouse.query(
@@ -24,21 +24,21 @@ def wait_for_copy(warehouse) -> int:
         if found:
             return found[0][0]
         time.sleep(0.005)
-    pytest.fail("no load began to copy")
+    pytest.fail("no load started its COPY")
 
 
-def test_two_loads_of_one_file_at_once(warehouse, write):
-    path = big(write, 40_000)
+def test_concurrent_loads_of_one_file_load_it_once(warehouse, write):
+    path = big_file(write, 40_000)
     processes = [warehouse.start("load", path) for _ in range(2)]
     ends = [process.communicate(timeout=60) for process in processes]
     assert [process.returncode for process in processes] == [0, 0], ends
-    told = "".join(out for out, _ in ends)
-    assert told.count("read 40,000 = loaded 40,000") == 1
-    assert told.count("already loaded as load 1") == 1
+    output = "".join(out for out, _ in ends)
+    assert output.count("read 40,000 = loaded 40,000") == 1
+    assert output.count("already loaded as load 1") == 1
     assert warehouse.query(LOADS) == [("loaded", 40_000, 40_000, 0, 0)]
 
 
-def test_two_overlapping_files_at_once(warehouse, write):
+def test_concurrent_loads_of_overlapping_files_load_each_row_once(warehouse, write):
     first = write(*map(line, range(0, 6_000)), name="first.csv")
     second = write(*map(line, range(3_000, 9_000)), name="second.csv")
     processes = [warehouse.start("load", path) for path in (first, second)]
@@ -50,7 +50,7 @@ def test_two_overlapping_files_at_once(warehouse, write):
     ]
 
 
-def test_a_load_says_that_it_waits(warehouse, write):
+def test_a_load_reports_that_it_waits_for_another(warehouse, write):
     path = write(line(1))
     other = psycopg2.connect("")
     with other.cursor() as cursor:
@@ -63,8 +63,8 @@ def test_a_load_says_that_it_waits(warehouse, write):
     assert "loaded 1" in out and err == ""
 
 
-def test_killed_in_the_middle_nothing_is_left_and_the_next_run_succeeds(warehouse, write, run):
-    path = big(write)
+def test_a_killed_load_leaves_nothing_and_the_next_run_succeeds(warehouse, write, run):
+    path = big_file(write)
     process = warehouse.start("load", path)
     wait_for_copy(warehouse)
     process.kill()
@@ -75,8 +75,8 @@ def test_killed_in_the_middle_nothing_is_left_and_the_next_run_succeeds(warehous
     assert warehouse.query(LOADS) == [("loaded", 150_000, 150_000, 0, 0)]
 
 
-def test_a_connection_cut_in_the_middle_is_retried_from_the_beginning(warehouse, write):
-    path = big(write)
+def test_a_load_whose_connection_breaks_is_retried_from_the_start(warehouse, write):
+    path = big_file(write)
     process = warehouse.start("load", path)
     pid = wait_for_copy(warehouse)
     warehouse.query(f"select pg_terminate_backend({pid})")
@@ -100,7 +100,8 @@ def test_a_file_that_grows_while_it_is_read_is_refused(warehouse, write, run, mo
     assert warehouse.query("select to_regclass('raw.transactions')") == [(None,)]
 
 
-# What a server answers a new connection with while it comes or goes; libpq hands on no SQLSTATE.
+# Replies of a server that is starting or stopping. libpq does not pass on their SQLSTATE, so the
+# loader recognises the text.
 @pytest.mark.parametrize(
     "answer",
     [
@@ -112,7 +113,7 @@ def test_a_file_that_grows_while_it_is_read_is_refused(warehouse, write, run, mo
         "sorry, too many clients already",
     ],
 )
-def test_a_server_that_comes_or_goes_is_waited_for(run, write, monkeypatch, answer):
+def test_a_server_that_is_starting_or_stopping_is_waited_for(run, write, monkeypatch, answer):
     fields = f"SFATAL\0VFATAL\0C57P01\0M{answer}\0\0".encode()
 
     def refuse_twice(listener: socket.socket) -> None:

@@ -1,4 +1,4 @@
-"""Which files are chosen, and what is said of those that are not."""
+"""The loader chooses files by name and reports those that it skips."""
 
 import gzip
 import zipfile
@@ -15,7 +15,7 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_names_in_capitals_are_loaded_whatever_they_hold(warehouse, run, folder):
+def test_file_names_ignore_case_for_every_format(warehouse, run, folder):
     csv_and_workbook(folder, rows=300).rename(folder / "transactions_1.csv")
     (folder / "transactions.xlsx").rename(folder / "transactions_2.XLSX")
     (folder / "Transactions_3.csv").write_text(HEADER + line(3))
@@ -38,27 +38,27 @@ def test_names_in_capitals_are_loaded_whatever_they_hold(warehouse, run, folder)
     assert "already loaded as load 4" in by_name.out[0]
 
 
-def test_what_is_not_loaded_because_of_its_name_is_named_once(warehouse, run, folder):
+def test_files_skipped_because_of_their_suffix_are_reported_once(warehouse, run, folder):
     loaded = folder / "transactions.csv"
     loaded.write_text(HEADER + line(1))
     for name in ("Transactions_2.TXT", "transactions_3.csv.part", "transactions_4\x1b.csv.bz2"):
         (folder / name).touch()
     for name in ("transactions.truth.json", "notes.txt", ".transactions.csv.swp"):
         (folder / name).touch()
-    said = (
+    notice = (
         f"{folder}: not loaded, as the name ends in none of .csv, .csv.gz, .zip, .xlsx: "
         "Transactions_2.TXT, transactions_3.csv.part, transactions_4\\x1b.csv.bz2"
     )
     outcome = run("load")
-    assert (outcome.code, outcome.out[0]) == (0, said)
+    assert (outcome.code, outcome.out[0]) == (0, notice)
     assert outcome.out[1].startswith("transactions.csv: read 1") and len(outcome.out) == 2
-    assert len(run("load", "transactions.csv").out) == 1, "only where all files are meant"
+    assert len(run("load", "transactions.csv").out) == 1, "no notice when a file is named"
     loaded.unlink()
     empty = run("load")
-    assert empty.out == [said] and "no file named transactions*" in empty.err[0]
+    assert empty.out == [notice] and "no file named transactions*" in empty.err[0]
 
 
-def test_many_names_that_are_not_loaded_are_one_line(warehouse, run, folder):
+def test_many_skipped_files_are_reported_on_one_line(warehouse, run, folder):
     (folder / "transactions.csv").write_text(HEADER + line(1))
     for number in range(20):
         (folder / f"transactions_{number:02}.pdf").touch()

@@ -1,6 +1,6 @@
-"""Any bytes into the reader: no error but one for people, no hang, no memory beyond a bound.
+"""The reader accepts or refuses any bytes, without a crash, a hang or unbounded memory.
 
-FAULTS=full tries many more. A failure prints how to reproduce it.
+FAULTS=full tries many more examples. A failure prints how to reproduce it.
 """
 
 import csv
@@ -34,11 +34,11 @@ CHECKED = settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 DIALECTS = [Dialect(), Dialect(";", "'"), Dialect("\t"), Dialect("|", "`"), Dialect(" ", ",")]
-MEMORY = 400 << 20  # of Python's and numpy's objects, for the worst that we know
+MEMORY = 400 << 20  # bytes of Python and numpy objects, enough for the worst known input
 
 
 def outcome(chunks: Iterator[bytes], dialect: Dialect) -> tuple:
-    """All that the reader makes of the bytes; of a refused file only that."""
+    """Return everything that the reader makes of the bytes, or only that it refused them."""
     reader = RecordReader(chunks, dialect)
     try:
         header = reader.header()
@@ -58,7 +58,7 @@ def outcome(chunks: Iterator[bytes], dialect: Dialect) -> tuple:
 
 
 def damaged(draw, data: bytes) -> bytes:
-    """The bytes with a few pieces of them changed, lost, doubled or added."""
+    """Change, remove, double or insert a few pieces of the bytes."""
     for _ in range(draw(st.integers(0, 5))):
         start = draw(st.integers(0, len(data)))
         stop = min(len(data), start + draw(st.integers(0, 40)))
@@ -74,7 +74,7 @@ special = st.sampled_from(
 
 @st.composite
 def texts(draw) -> bytes:
-    """Bytes that are like CSV, and bytes that are not."""
+    """Draw bytes that resemble CSV, or arbitrary bytes."""
     pieces = st.lists(st.one_of(special, st.sampled_from([b"a", b" ", b"1", b"\xc3\xa9"])))
     return draw(st.one_of(st.binary(), pieces.map(b"".join))) if draw(st.booleans()) else damaged(
         draw, CLEAN.encode()
@@ -83,14 +83,14 @@ def texts(draw) -> bytes:
 
 @CHECKED
 @given(texts(), st.sampled_from(DIALECTS), st.lists(st.integers(0, 1_200), max_size=8))
-def test_any_bytes_are_read_or_refused_however_they_are_cut(data, dialect, cuts):
+def test_the_cuts_between_chunks_do_not_change_the_result(data, dialect, cuts):
     borders = sorted({0, *(cut for cut in cuts if cut < len(data)), len(data)})
     chunks = (data[start:stop] for start, stop in pairwise(borders))
     assert outcome(chunks, dialect) == outcome(iter([data] if data else []), dialect)
 
 
 def wrapped() -> dict[str, bytes]:
-    """The clean file as each kind of file that is unpacked."""
+    """Return the clean file in each compressed format."""
     zipped, book = io.BytesIO(), io.BytesIO()
     with zipfile.ZipFile(zipped, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("transactions.csv", CLEAN)
@@ -120,7 +120,7 @@ def test_any_damaged_wrapper_is_read_or_refused(kind, tmp_path: Path, data):
 
 @st.composite
 def workbooks(draw) -> bytes:
-    """A workbook whose parts are damaged one by one, and packed without damage."""
+    """Draw a workbook with damaged parts in an intact zip."""
     packed = io.BytesIO()
     with (
         zipfile.ZipFile(io.BytesIO(WRAPPED["xlsx"])) as whole,
@@ -131,7 +131,9 @@ def workbooks(draw) -> bytes:
     return packed.getvalue()
 
 
-@settings(CHECKED, max_examples=2_000 if FULL else 40)  # each takes as long as ten others
+@settings(
+    CHECKED, max_examples=2_000 if FULL else 40
+)  # an example takes ten times as long as usual
 @given(workbooks())
 def test_any_damaged_part_of_a_workbook_is_read_or_refused(tmp_path: Path, data):
     path = tmp_path / "damaged.xlsx"
@@ -141,7 +143,7 @@ def test_any_damaged_part_of_a_workbook_is_read_or_refused(tmp_path: Path, data)
 
 
 def repeated(start: bytes, unit: bytes, size: int) -> Iterator[bytes]:
-    """`start`, and then `unit` again and again, in chunks as a file comes."""
+    """Yield `start`, then `unit` repeated up to `size` bytes, in chunks as from a file."""
     chunk = unit * (CHUNK // len(unit))
     yield start
     for _ in range(size // CHUNK):
@@ -150,7 +152,7 @@ def repeated(start: bytes, unit: bytes, size: int) -> Iterator[bytes]:
 
 RECORDS, OPEN_QUOTE = b"h,i,j\n", b'h,i,j\n1,2,"'
 UNITS = [b'""', b",", b"\n", b"x", b"x\n", b'"",', b",,\n", b'x"\n', b"\0\n"]
-# Those that take the most, with a longer line where each one takes its time.
+# The combinations that take the most memory. The last has longer lines, because each costs time.
 WORST = [
     (OPEN_QUOTE, b"\n"),
     (OPEN_QUOTE, b'""'),
@@ -162,8 +164,8 @@ WORST = [
 @pytest.mark.parametrize(
     ("start", "unit"), [*product([RECORDS, OPEN_QUOTE], UNITS)] if FULL else WORST
 )
-def test_no_bytes_take_more_memory_than_the_bound(start, unit):
-    # More than a line may have, or some windows of the reader: what comes then is the same again.
+def test_the_readers_memory_is_bounded_for_any_bytes(start, unit):
+    # More than the longest allowed line, or several windows of the reader: longer input repeats.
     size = 36 << 20 if start == OPEN_QUOTE else (12 if FULL else 4) << 20
     reader = RecordReader(repeated(start, unit, size), Dialect())
     n_fields = len(reader.header())

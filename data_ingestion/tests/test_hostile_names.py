@@ -1,4 +1,4 @@
-"""SQL, shell and paths in what comes from outside: it arrives as text, and nothing else happens."""
+"""SQL, shell commands and paths in values and names are stored as text and never executed."""
 
 import os
 from pathlib import Path
@@ -22,7 +22,7 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_a_value_is_text(warehouse, run, write, text):
+def test_a_hostile_value_is_stored_as_text(warehouse, run, write, text):
     quoted = '"' + text.replace('"', '""') + '"'
     assert run("load", write(line(1, quoted), line(2))).code == 0
     found = warehouse.query("select transaction_details from raw.transactions order by 1")
@@ -32,24 +32,24 @@ def test_a_value_is_text(warehouse, run, write, text):
 
 @pytest.mark.parametrize("name", [text for text in HOSTILE if "/" not in text])
 @pytest.mark.parametrize("bad", [False, True])
-def test_a_files_name_is_text(warehouse, run, write, name, bad):
+def test_a_hostile_file_name_is_stored_as_text(warehouse, run, write, name, bad):
     path = write(*["x,y\n"] * bad, line(1), name=f"{name}.csv")
     outcome = run("load", path)
     assert outcome.code == (2 if bad else 0), outcome.err
     assert warehouse.query("select source_file, status from raw._loads") == [
         (path.name, "failed" if bad else "loaded")
     ]
-    said = [*outcome.out, *outcome.err]
-    assert len(said) == 1 and said[0].isprintable()
-    if bad:  # the statement that is printed for a person to run
-        hint = said[0].rsplit("see them: ", 1)[1]
+    messages = [*outcome.out, *outcome.err]
+    assert len(messages) == 1 and messages[0].isprintable()
+    if bad:  # the message ends with a statement for the user to run
+        hint = messages[0].rsplit("see them: ", 1)[1]
         assert warehouse.query(hint) == [(2, "2 fields instead of 9", "x,y")]
     else:
         assert warehouse.query("select _source_file from raw.transactions") == [(path.name,)]
     assert not Path("stolen").exists()
 
 
-def test_columns_get_names_of_letters_and_digits(warehouse, run, write):
+def test_column_names_hold_only_letters_digits_and_underscores(warehouse, run, write):
     texts = [*HOSTILE[:3], *HOSTILE[4:6]]
     header = ",".join('"' + text.replace('"', '""') + '"' for text in texts) + "\n"
     path = write("a,b,c,d,e\n", name="own.csv", header=header)
@@ -68,14 +68,14 @@ def test_columns_get_names_of_letters_and_digits(warehouse, run, write):
 
 
 @pytest.mark.parametrize("text", [*HOSTILE, "pg_class; --", "a.b", "transactions "])
-def test_a_table_has_a_name_of_letters_and_digits(run, text):
+def test_a_hostile_table_name_is_refused(run, text):
     outcome = run("load", "--table", text)
     assert outcome.code == 2 and "is no table name" in outcome.err[-1]
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch) -> Path:
-    """A data folder with links in it; beside it a file that is no one's business."""
+    """Return a data folder that contains links, next to a file that must stay private."""
     (tmp_path / "secret.csv").write_text(HEADER + line(9, "SECRET"))
     data = tmp_path / "data"
     (data / "archive").mkdir(parents=True)
@@ -94,10 +94,10 @@ LEADS_OUT = "is a link that leads out of the data folder"
 
 
 @pytest.mark.parametrize("through", ["folder", "link"])
-def test_links_of_the_data_folder_do_not_lead_out_of_it(
+def test_links_that_lead_out_of_the_data_folder_are_refused(
     warehouse, run, folder, through, monkeypatch
 ):
-    if through == "link":  # the folder itself may be one
+    if through == "link":  # the data folder itself may be a link
         (folder.parent / "linked").symlink_to("data")
         monkeypatch.setenv("DATA_DIR", str(folder.parent / "linked"))
     outcome = run("load")
@@ -121,7 +121,7 @@ def test_links_of_the_data_folder_do_not_lead_out_of_it(
         ("transactions_out*.csv", LEADS_OUT),
     ],
 )
-def test_a_name_or_a_glob_finds_no_link_out_of_the_data_folder(
+def test_a_name_or_a_glob_that_leads_out_of_the_data_folder_is_refused(
     warehouse, run, folder, name, message
 ):
     outcome = run("load", name)
@@ -129,7 +129,7 @@ def test_a_name_or_a_glob_finds_no_link_out_of_the_data_folder(
     assert warehouse.query("select to_regclass('raw.transactions')") == [(None,)]
 
 
-def test_what_a_person_names_by_its_path_is_read(warehouse, run, folder):
+def test_a_full_path_may_lead_out_of_the_data_folder(warehouse, run, folder):
     assert run("load", folder / "transactions_out.csv").err == []
     assert warehouse.rows()[0][2] == "SECRET"
 
@@ -149,10 +149,10 @@ def test_what_a_person_names_by_its_path_is_read(warehouse, run, folder):
         ("archive", "is a directory"),
     ],
 )  # fmt: skip
-def test_a_name_of_the_form_is_looked_for_in_the_data_folder_alone(
+def test_in_data_dir_looks_only_in_the_data_folder(
     warehouse, run, folder, monkeypatch, name, message
 ):
-    """As the DAG calls it: `here.csv` is in the folder in which the loader runs."""
+    """The DAG passes `--in-data-dir`. `here.csv` is in the loader's working directory."""
     monkeypatch.chdir(folder.parent)
     Path("here.csv").write_text(HEADER + line(1))
     outcome = run("load", "--in-data-dir", "--", name)
@@ -161,6 +161,6 @@ def test_a_name_of_the_form_is_looked_for_in_the_data_folder_alone(
     assert warehouse.query("select to_regclass('raw.transactions')") == [(None,)]
 
 
-def test_a_name_of_the_form_is_found(warehouse, run, folder):
+def test_in_data_dir_finds_a_file_of_the_data_folder(warehouse, run, folder):
     assert run("load", "--in-data-dir", "--", "transactions_within.csv").err == []
     assert warehouse.query(LOADS) == [("loaded", 1, 1, 0, 0)]

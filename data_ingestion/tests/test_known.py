@@ -1,4 +1,4 @@
-"""Which files are known: those of which every row must still be there, as far as loads tell."""
+"""A file is known, and skipped, if the load log implies that all its rows are still there."""
 
 import pytest
 from conftest import line
@@ -10,14 +10,14 @@ COUNT = "select count(*), count(distinct balance_amt) from raw.transactions"
 
 @pytest.fixture
 def wrong_and_overlapping(warehouse, run, write):
-    """Load 1 brought 100 rows and proved wrong; load 2 dropped ten of its own that are in it."""
+    """Load 100 wrong rows, then a file that shares ten of them. Return the second file."""
     wrong = write(*map(line, range(100)), name="wrong.csv")
     overlapping = write(*map(line, range(90, 150)), name="overlapping.csv")
     assert run("load", wrong, overlapping).code == 0
     return overlapping
 
 
-def test_a_file_whose_rows_another_load_had_brought_is_read_when_they_are_gone(
+def test_a_file_is_read_again_after_another_load_with_its_rows_was_deleted(
     warehouse, run, wrong_and_overlapping
 ):
     assert "already loaded as load 2" in run("load", wrong_and_overlapping).out[0]
@@ -27,7 +27,7 @@ def test_a_file_whose_rows_another_load_had_brought_is_read_when_they_are_gone(
     assert warehouse.query(COUNT) == [(60, 60)]
 
 
-def test_what_is_gone_for_good_is_no_reason_to_read_a_file_every_time(
+def test_a_file_is_read_only_once_after_a_load_was_deleted(
     warehouse, run, write, wrong_and_overlapping
 ):
     warehouse.query("delete from raw.transactions where _load_id = 1")
@@ -38,7 +38,7 @@ def test_what_is_gone_for_good_is_no_reason_to_read_a_file_every_time(
     assert "already loaded as load 4" in run("load", wrong_and_overlapping).out[0]
 
 
-def test_a_file_that_brought_no_row_is_read_into_the_emptied_table(warehouse, run, write):
+def test_a_file_of_duplicates_is_read_into_the_emptied_table(warehouse, run, write):
     write(*map(line, range(5)), name="transactions_1.csv")
     part = write(*map(line, range(3)), name="transactions_2.csv")
     run("load", part.with_name("transactions_1.csv"), part)
@@ -48,7 +48,7 @@ def test_a_file_that_brought_no_row_is_read_into_the_emptied_table(warehouse, ru
 
 
 @pytest.mark.parametrize("gone", ["truncate raw.transactions", "drop table raw.transactions"])
-def test_after_a_new_beginning_all_files_are_read_once(warehouse, run, write, gone):
+def test_all_files_are_read_once_after_the_table_was_emptied(warehouse, run, write, gone):
     files = [
         write(*map(line, [*numbers, numbers[0]]), name=f"{len(numbers)}.csv")
         for numbers in (range(60), range(40, 90), range(100))
@@ -64,7 +64,7 @@ def test_after_a_new_beginning_all_files_are_read_once(warehouse, run, write, go
     assert all("already loaded" in text for text in run("load", *files).out)
 
 
-def test_files_of_which_each_row_is_kept_are_known_by_the_same_rule(warehouse, run, write):
+def test_files_loaded_with_duplicates_keep_are_known_too(warehouse, run, write):
     keep = ("--duplicates", "keep")
     first = write(line(1), line(1), line(2), name="first.csv")
     second = write(line(1), line(1), line(1), name="second.csv")
@@ -74,7 +74,7 @@ def test_files_of_which_each_row_is_kept_are_known_by_the_same_rule(warehouse, r
     assert "read 3 = loaded 2 + duplicates 1" in run("load", second, *keep).out[0]
 
 
-def test_a_tables_own_columns_and_name_do_not_confuse_it(warehouse, run, write):
+def test_a_table_named_like_the_load_log_is_not_mistaken_for_it(warehouse, run, write):
     path = write("a,1\n", "a,1\n", name="own.csv", header="_load_id,loads\n")
     assert "loaded 1 + duplicates 1" in run("load", path, "--table", "loads").out[0]
     assert "already loaded as load 1" in run("load", path, "--table", "loads").out[0]
@@ -82,22 +82,22 @@ def test_a_tables_own_columns_and_name_do_not_confuse_it(warehouse, run, write):
     assert "loaded 1 + duplicates 1" in run("load", path, "--table", "loads").out[0]
 
 
-def test_each_earlier_load_is_looked_for_once_a_run(warehouse, run, write, monkeypatch):
+def test_each_earlier_load_is_looked_up_once_per_run(warehouse, run, write, monkeypatch):
     files = [write(*[line(n)] * 2, name=f"{n}.csv") for n in range(4)]
     run("load", *files)
-    asked = []
+    ranges = []
     look = audit._gone_loads
 
     def note(cursor, table, first, last):
-        asked.append((first, last))
+        ranges.append((first, last))
         return look(cursor, table, first, last)
 
     monkeypatch.setattr(audit, "_gone_loads", note)
     run("load", files[1], files[0], files[3])
-    assert asked == [(1, 2), (3, 4)]
+    assert ranges == [(1, 2), (3, 4)]
 
 
-def test_audit_tables_of_an_older_version_get_what_is_new(warehouse, run, wrong_and_overlapping):
+def test_a_load_log_of_an_older_version_is_upgraded(warehouse, run, wrong_and_overlapping):
     warehouse.query("alter table raw._loads drop column loads_gone")
     assert "already loaded as load 2" in run("load", wrong_and_overlapping).out[0]
     warehouse.query("delete from raw.transactions where _load_id = 1")

@@ -1,4 +1,4 @@
-"""Loading into a real Postgres: the truth, formats, duplicates, the audit."""
+"""Loads into a real Postgres: rows, formats, duplicates, the load log."""
 
 import csv
 import gzip
@@ -16,7 +16,7 @@ from conftest import COLUMNS, LOADS, line
 SAMPLE = Path(__file__).parents[1] / "data" / "transactions_data.csv"
 
 
-def test_the_sample_is_loaded_as_its_truth_says(warehouse, run):
+def test_the_loaded_sample_matches_its_truth_file(warehouse, run):
     truth = json.loads(SAMPLE.with_suffix(".truth.json").read_text())
     outcome = run("load", SAMPLE)
     assert (outcome.code, outcome.err) == (0, [])
@@ -28,7 +28,7 @@ def test_the_sample_is_loaded_as_its_truth_says(warehouse, run):
     ]
     with SAMPLE.open(newline="", encoding="utf-8") as file:
         rows = {tuple(row[:8]) for row in list(csv.reader(file))[1:]}
-    assert warehouse.rows() == sorted(rows), "raw means raw"
+    assert warehouse.rows() == sorted(rows), "raw values are unchanged"
     sums = warehouse.query(
         "select rtrim(account_no, ''''), count(*),"
         " sum(nullif(replace(withdrawal_amt, ',', ''), '')::numeric)::text from raw.transactions"
@@ -40,7 +40,7 @@ def test_the_sample_is_loaded_as_its_truth_says(warehouse, run):
     }
 
 
-def test_what_the_loader_adds(warehouse, run, write):
+def test_the_loader_adds_its_columns_log_and_indexes(warehouse, run, write):
     path = write(line(1), line(2, '"two\nlines"'), line(3))
     assert run("load", path).code == 0
     assert warehouse.query(
@@ -57,7 +57,7 @@ def test_what_the_loader_adds(warehouse, run, write):
     assert any("brin (_load_id)" in text for (text,) in indexes)
 
 
-def test_a_known_file_costs_nothing_and_force_reads_it_again(warehouse, run, write):
+def test_a_known_file_is_skipped_unless_forced(warehouse, run, write):
     path = write(line(1), line(2))
     run("load", path)
     again = run("load", path)
@@ -66,10 +66,10 @@ def test_a_known_file_costs_nothing_and_force_reads_it_again(warehouse, run, wri
     forced = run("load", path, "--force")
     assert "read 2 = loaded 0 + duplicates 2 + rejected 0" in forced.out[0]
     warehouse.query("delete from raw.transactions")
-    assert "read 2 = loaded 2" in run("load", path).out[0], "its rows were gone"
+    assert "read 2 = loaded 2" in run("load", path).out[0], "its rows were deleted"
 
 
-def test_overlapping_files_in_any_order(warehouse, run, write):
+def test_overlapping_files_load_each_row_once(warehouse, run, write):
     january = write(*map(line, range(0, 60)), name="january.csv")
     february = write(*map(line, range(40, 100)), name="february.csv")
     everything = write(*map(line, range(0, 100)), name="all.csv")
@@ -82,7 +82,7 @@ def test_overlapping_files_in_any_order(warehouse, run, write):
     assert len(warehouse.rows()) == 100
 
 
-def test_columns_in_another_order_are_the_same_rows(warehouse, run, write):
+def test_the_order_of_columns_does_not_change_a_row(warehouse, run, write):
     run("load", write(line(1), line(2)))
     with (write(line(1), line(2))).open(newline="") as file:
         rows = list(csv.reader(file))
@@ -93,7 +93,7 @@ def test_columns_in_another_order_are_the_same_rows(warehouse, run, write):
 
 
 @pytest.mark.parametrize("memory", [256, 0])
-def test_duplicates_keep(warehouse, run, write, memory):
+def test_duplicates_keep_counts_repeated_rows(warehouse, run, write, memory):
     twice = write(line(1), line(2), line(1), line(1), name="twice.csv")
     options = ("--duplicates", "keep", "--dedup-memory", memory)
     assert "read 4 = loaded 4 + duplicates 0" in run("load", twice, *options).out[0]
@@ -103,10 +103,10 @@ def test_duplicates_keep(warehouse, run, write, memory):
     assert "loaded 1 + duplicates 3" in run("load", more, *options).out[0]
     assert sorted(Counter(warehouse.rows()).values()) == [1, 4]
     dropped = run("load", twice)
-    assert "loaded 0 + duplicates 4" in dropped.out[0], "another policy, so it is read again"
+    assert "loaded 0 + duplicates 4" in dropped.out[0], "another policy reads the file again"
 
 
-def test_without_memory_for_duplicates_the_table_is_the_same(warehouse, run):
+def test_the_memory_for_duplicates_does_not_change_the_table(warehouse, run):
     statement = f"select {COLUMNS}, _row_hash, _source_line from raw.transactions"
     little = run("load", SAMPLE, "--dedup-memory", "0")
     assert "read 20,000 = loaded 19,900 + duplicates 100 + rejected 0" in little.out[0]
@@ -117,7 +117,9 @@ def test_without_memory_for_duplicates_the_table_is_the_same(warehouse, run):
 
 
 @pytest.mark.parametrize("asked_at_once", [100, 100_000])
-def test_without_memory_into_a_table_with_rows(warehouse, run, write, monkeypatch, asked_at_once):
+def test_a_load_without_memory_skips_existing_rows(
+    warehouse, run, write, monkeypatch, asked_at_once
+):
     monkeypatch.setattr("data_ingestion.write.ASKED_AT_ONCE", asked_at_once)
     lines = SAMPLE.read_text().splitlines(keepends=True)
     run("load", write(*lines[5_000:9_000], name="a.csv", header=lines[0]))
@@ -128,8 +130,8 @@ def test_without_memory_into_a_table_with_rows(warehouse, run, write, monkeypatc
     first = {}
     for number, text in enumerate(lines[1:], start=2):
         first.setdefault(text, number)
-    there = "select _source_line from raw.transactions where _load_id = 2"
-    assert {number for (number,) in warehouse.query(there)} == {
+    source_lines = "select _source_line from raw.transactions where _load_id = 2"
+    assert {number for (number,) in warehouse.query(source_lines)} == {
         number for text, number in first.items() if text not in set(lines[5_000:9_000])
     }
 
@@ -166,7 +168,7 @@ def _plain(path: Path, data: bytes) -> Path:
     ],
     ids=["gzip", "zip", "byte order mark", "CRLF", "no last line end", "empty lines"],
 )
-def test_the_same_statement_in_every_shape_is_known(warehouse, run, write, pack, change):
+def test_the_same_rows_in_another_format_are_duplicates(warehouse, run, write, pack, change):
     path = write(line(1), line(2, '"a, ""b"""'), line(3, "é ₹"))
     run("load", path)
     outcome = run("load", pack(path, change(path.read_bytes())))
@@ -174,7 +176,7 @@ def test_the_same_statement_in_every_shape_is_known(warehouse, run, write, pack,
     assert "read 3 = loaded 0 + duplicates 3 + rejected 0" in outcome.out[0]
 
 
-def test_a_workbook_is_the_same_as_its_csv(warehouse, run, tmp_path):
+def test_a_workbook_gives_the_same_rows_as_its_csv(warehouse, run, tmp_path):
     text = csv_and_workbook(tmp_path, rows=300)
     assert "read 300 = loaded 298 + duplicates 2" in run("load", text).out[0]
     outcome = run("load", tmp_path / "transactions.xlsx")
@@ -184,7 +186,10 @@ def test_a_workbook_is_the_same_as_its_csv(warehouse, run, tmp_path):
 
 
 def csv_and_workbook(folder: Path, rows: int) -> Path:
-    """The first rows of the sample, the last one twice, as CSV and as typed cells: 298 differ."""
+    """Write the first rows of the sample as CSV and as a workbook with typed cells.
+
+    The last row stands twice. Of 300 rows, 298 are distinct.
+    """
     with SAMPLE.open(newline="", encoding="utf-8") as file:
         records = list(csv.reader(file))[:rows]
     records.append(records[-1])
@@ -196,12 +201,12 @@ def csv_and_workbook(folder: Path, rows: int) -> Path:
     sheet.title = "bank"
     sheet.append(records[0])
     for number, record in enumerate(records[1:], start=2):
-        for place, value in enumerate(record, start=1):
-            cell = sheet.cell(number, place, value or None)
-            if place in (2, 5):
+        for column, value in enumerate(record, start=1):
+            cell = sheet.cell(number, column, value or None)
+            if column in (2, 5):
                 cell.value = datetime.strptime(value, "%b %d, %y")
                 cell.number_format = "mmm d, yy"
-            elif place in (6, 7, 8) and value:
+            elif column in (6, 7, 8) and value:
                 cell.value = float(value.replace(",", ""))
                 cell.number_format = "#,##0.00_)"
     book.create_sheet("notes").append(["nothing"])
@@ -225,7 +230,7 @@ def test_any_other_csv_loads_with_its_own_header(warehouse, run, write):
     assert "other columns than raw.sizes (differing: colour, gr_e)" in outcome.err[0]
 
 
-def test_utf_16(warehouse, run, write):
+def test_a_utf_16_file_needs_the_encoding_option(warehouse, run, write):
     path = write(line(1, "₹"))
     path.write_bytes(path.read_text().encode("utf-16"))
     refused = run("load", path)
@@ -234,7 +239,7 @@ def test_utf_16(warehouse, run, write):
     assert warehouse.rows()[0][2] == "₹"
 
 
-def test_files_come_from_the_data_folder(warehouse, run, write, tmp_path, monkeypatch):
+def test_files_are_looked_up_in_the_data_folder(warehouse, run, write, tmp_path, monkeypatch):
     write(line(1), name="transactions_1.csv")
     write(line(2), name="transactions_2.csv")
     write(line(3), name="other.csv")
@@ -249,7 +254,7 @@ def test_files_come_from_the_data_folder(warehouse, run, write, tmp_path, monkey
     assert len(warehouse.rows()) == 3
 
 
-def test_names_and_values_that_are_sql_are_text(warehouse, run, write):
+def test_sql_in_names_and_values_is_stored_as_text(warehouse, run, write):
     bad = "x'); drop table raw._loads; --"
     path = write(line(1, f'"{bad}"'), name=f"{bad}.csv")
     assert run("load", path).code == 0
@@ -258,7 +263,7 @@ def test_names_and_values_that_are_sql_are_text(warehouse, run, write):
     ]
 
 
-def test_init_makes_the_tables_that_a_load_then_fills(warehouse, run, write):
+def test_init_creates_the_tables_once(warehouse, run, write):
     assert run("init").out == ["raw.transactions: made"]
     assert warehouse.rows() == []
     assert warehouse.query("select count(*) from raw._loads") == [(0,)]
@@ -268,8 +273,10 @@ def test_init_makes_the_tables_that_a_load_then_fills(warehouse, run, write):
 
 
 @pytest.mark.parametrize(("name", "most"), [("ASKED_AT_ONCE", 50), ("MAX_WAITING", 5_000)])
-def test_an_overlapping_file_in_many_small_pieces(warehouse, run, write, monkeypatch, name, most):
-    """Each piece asks the table for rows of its own, beside the reading of the next one."""
+def test_an_overlapping_file_loads_each_row_once_in_small_pieces(
+    warehouse, run, write, monkeypatch, name, most
+):
+    """Each piece is compared with the table while the reader reads the next piece."""
     monkeypatch.setattr("data_ingestion.sources.CHUNK", 1 << 12)
     monkeypatch.setattr(f"data_ingestion.write.{name}", most)
     first = write(*map(line, range(0, 2_000, 3)), name="transactions_1.csv")
@@ -280,14 +287,14 @@ def test_an_overlapping_file_in_many_small_pieces(warehouse, run, write, monkeyp
     assert warehouse.query(
         "select count(*), count(distinct _row_hash), max(_source_line) from raw.transactions"
     ) == [(2_000, 2_000, 2_001)]
-    wrong = warehouse.query(
+    misplaced = warehouse.query(
         "select _source_file, _source_line, balance_amt from raw.transactions where balance_amt"
         " <> case _load_id when 1 then 3 * (_source_line - 2) else _source_line - 2 end || '.00 '"
     )
-    assert wrong == [], "each row stands beside its own line number"
+    assert misplaced == [], "each row has its own line number"
 
 
-def test_the_session_speaks_utf8_whatever_the_shell_says(warehouse, run, write, monkeypatch):
+def test_the_session_uses_utf8_despite_the_environment(warehouse, run, write, monkeypatch):
     monkeypatch.setenv("PGCLIENTENCODING", "LATIN1")
     assert run("load", write(line(1, details="Café €"))).code == 0
     assert warehouse.query("select transaction_details from raw.transactions") == [("Café €",)]

@@ -1,4 +1,4 @@
-"""Cells rendered as Excel (en-US) shows them; the expected texts were written down by hand."""
+"""Cells are rendered as Excel (en-US) shows them. The expected texts were written by hand."""
 
 from datetime import date, datetime, time, timedelta
 
@@ -45,7 +45,7 @@ DAY = datetime(2017, 6, 29, 13, 4, 5)
         ("mmm d, yy", None, ""),
     ],
 )
-def test_render(code, value, text):
+def test_a_cell_is_rendered_as_excel_shows_it(code, value, text):
     assert render(value, code) == text
 
 
@@ -60,6 +60,6 @@ def test_render(code, value, text):
         ("yyyy", 42),
     ],
 )
-def test_what_is_not_covered_is_refused(code, value):
+def test_an_unsupported_number_format_is_refused(code, value):
     with pytest.raises(FormatError):
         render(value, code)

@@ -1,6 +1,6 @@
-"""What holds for any table of any text, found out by Hypothesis on a real Postgres.
+"""Properties that hold for any table of any text, checked by Hypothesis on a real Postgres.
 
-FAULTS=full tries many more. A failure prints how to reproduce it.
+FAULTS=full tries many more examples. A failure prints how to reproduce it.
 """
 
 import os
@@ -18,12 +18,12 @@ CHECKED = settings(
     max_examples=EXAMPLES,
     deadline=None,
     print_blob=True,
-    # Each example empties the warehouse of its test.
+    # All examples of a test share one warehouse; each example empties it first.
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 CLEAR = "drop table if exists raw.tables; delete from raw._loads; delete from raw._rejects"
 
-# All that UTF-8 can hold and Postgres too; what CSV makes something of comes often.
+# All text that both UTF-8 and Postgres can store. CSV's special characters are drawn often.
 texts = st.text(
     st.one_of(
         st.sampled_from(",;\"'\n\r\t\\ \ufeffa0.N"),
@@ -38,7 +38,7 @@ dialects = st.sampled_from([(",", '"'), (";", "'"), ("\t", '"'), ("|", "`")])
 
 
 def cell(text: str, delimiter: str, quote: str, always: bool) -> str:
-    """The text as a cell of a CSV file, between quotes where RFC 4180 wants them."""
+    """Return the text as a CSV cell, quoted where RFC 4180 requires quotes."""
     if always or not text or set(text) & {delimiter, quote, "\n", "\r"}:
         return quote + text.replace(quote, quote * 2) + quote
     return text
@@ -46,11 +46,11 @@ def cell(text: str, delimiter: str, quote: str, always: bool) -> str:
 
 @CHECKED
 @given(tables, dialects, st.sampled_from(["\n", "\r\n"]), st.booleans(), st.booleans())
-def test_any_table_comes_through_file_and_warehouse(
+def test_any_table_survives_the_way_through_file_and_warehouse(
     warehouse: Warehouse, run, tmp_path: Path, table, dialect, line_end, always, keep
 ):
     assert run("init").code == 0
-    names = [f"column {place}" for place in range(len(table[0]))]
+    names = [f"column {number}" for number in range(len(table[0]))]
     data, lines = "", []
     for row in (names, *table):
         lines.append(data.count("\n") + 1)
@@ -61,7 +61,7 @@ def test_any_table_comes_through_file_and_warehouse(
     options = ("--table", "tables", "--delimiter", dialect[0], "--quotechar", dialect[1])
     outcome = run("load", path, *options, "--duplicates", "keep" if keep else "drop")
     assert (outcome.code, outcome.err) == (0, [])
-    columns = ", ".join(f"column_{place}" for place in range(len(names)))
+    columns = ", ".join(f"column_{number}" for number in range(len(names)))
     found = warehouse.query(f"select _source_line, {columns} from raw.tables order by 1")
     expected = list(zip(lines[1:], table, strict=True))
     if not keep:
@@ -75,7 +75,7 @@ rows = st.lists(st.integers(0, 30), min_size=1, max_size=30)
 
 @st.composite
 def file_sets(draw) -> list[list[int]]:
-    """Files of numbered rows: all rows cut into pieces that may overlap, in any order, repeated."""
+    """Draw files of numbered rows: pieces that may overlap and repeat, in any order."""
     everything = draw(rows)
     cuts = draw(st.lists(st.integers(0, len(everything)), max_size=5))
     borders = sorted({0, *cuts, len(everything)})
@@ -88,7 +88,7 @@ def file_sets(draw) -> list[list[int]]:
 
 
 def transaction(number: int) -> str:
-    """A line; those of equal numbers are equal."""
+    """Return a line. Equal numbers give equal lines."""
     amount = f'"{number},000.00 "' if number % 2 else f"{number}.00"
     return f"""409000611074',"Jun 29, 17","No. {number}, é",,29-Jun-17,,{amount},{number}.00,.\n"""
 
@@ -96,26 +96,26 @@ def transaction(number: int) -> str:
 @pytest.mark.parametrize("duplicates", ["drop", "keep"])
 @CHECKED
 @given(file_sets())
-def test_files_in_any_order_split_and_overlap_make_one_table(
+def test_the_split_order_and_overlap_of_files_do_not_change_the_table(
     warehouse: Warehouse, run, tmp_path: Path, duplicates, files
 ):
     assert run("init").code == 0
     warehouse.query("delete from raw.transactions; delete from raw._loads")
     expected: Counter[int] = Counter()
-    for place, numbers in enumerate(files):
-        path = tmp_path / f"transactions_{place}.csv"
+    for index, numbers in enumerate(files):
+        path = tmp_path / f"transactions_{index}.csv"
         path.write_text(HEADER + "".join(map(transaction, numbers)), encoding="utf-8")
         outcome = run("load", path, "--duplicates", duplicates)
         assert (outcome.code, outcome.err) == (0, [])
-        # The n-th equal row of a file is the n-th of the table; without `keep` there is one.
-        most = Counter(numbers) if duplicates == "keep" else Counter(set(numbers))
-        expected |= most
+        # With `keep` the table holds as many copies of a row as the file with most; else one.
+        copies = Counter(numbers) if duplicates == "keep" else Counter(set(numbers))
+        expected |= copies
         sums = warehouse.query(
             "select count(*), sum(rows_loaded), bool_and(rows_read = rows_loaded + rows_duplicate"
             " + rows_rejected) from raw._loads"
         )
-        there = warehouse.query("select count(*) from raw.transactions")[0][0]
-        assert there == expected.total() == sums[0][1] and sums[0][2]
+        stored = warehouse.query("select count(*) from raw.transactions")[0][0]
+        assert stored == expected.total() == sums[0][1] and sums[0][2]
     found = Counter(warehouse.query(f"select {COLUMNS} from raw.transactions"))
     assert {row[2]: count for row, count in found.items()} == {
         f"No. {number}, é": count for number, count in expected.items()

@@ -1,4 +1,4 @@
-"""The reader against Python's csv module, at block sizes down to one byte."""
+"""The reader agrees with Python's csv module, at block sizes down to one byte."""
 
 import csv
 import io
@@ -17,7 +17,11 @@ SIZES = (1, 2, 3, 7, 16, 1 << 20)
 
 
 def read(data: bytes, size: int = 1 << 20, max_record: int = 32 << 20):
-    """(header, [(line, values)], [(line, text, reason)]) of CSV bytes read in chunks."""
+    """Read CSV bytes in chunks.
+
+    Returns:
+        The header, the rows as (line, values) and the rejects as (line, text, reason).
+    """
     chunks = (data[i : i + size] for i in range(0, len(data), size))
     reader = RecordReader(chunks, Dialect(), max_record)
     header = reader.header()
@@ -41,8 +45,8 @@ tables = st.integers(1, 4).flatmap(
 
 @settings(max_examples=60, deadline=None, print_blob=True)
 @given(tables, st.sampled_from(["\n", "\r\n"]), st.sampled_from(SIZES), st.booleans())
-def test_any_table_comes_out_as_csv_reads_it(table, line_end, size, quote_all):
-    if line_end == "\n" and not quote_all:  # then Python's writer leaves a CR without quotes
+def test_any_table_is_read_as_the_csv_module_reads_it(table, line_end, size, quote_all):
+    if line_end == "\n" and not quote_all:  # in this mode Python's writer does not quote a CR
         table = [[cell.replace("\r", "") for cell in row] for row in table]
     text = io.StringIO(newline="")
     quoting = csv.QUOTE_ALL if quote_all else csv.QUOTE_MINIMAL
@@ -60,19 +64,19 @@ def test_any_table_comes_out_as_csv_reads_it(table, line_end, size, quote_all):
 
 @settings(max_examples=200, deadline=None, print_blob=True)
 @given(st.text(st.sampled_from('a,"\n\r\0'), max_size=40), st.sampled_from(SIZES[:-1]))
-def test_any_bytes_come_out_the_same_at_every_block_size(text, size):
+def test_the_block_size_does_not_change_the_result(text, size):
     data = b"h,h\n" + text.encode()
     assert read(data, size) == read(data)
 
 
 @settings(max_examples=200, deadline=None, print_blob=True)
 @given(st.text(st.sampled_from('a,"\n'), max_size=40))
-def test_nothing_is_lost(text):
-    """Every line that is not empty is in a row or in a reject."""
+def test_every_line_ends_in_a_row_or_a_reject(text):
+    """Empty lines are the exception."""
     _, rows, rejects = read(b"h,h\n" + text.encode())
     inside = sum(value.count("\n") for _, values in rows for value in values)
     inside += sum(reject.count("\n") for _, reject, _ in rejects)
-    # Empty lines stand alone (and are skipped) or inside a quoted field (and are counted there).
+    # An empty line is skipped, except inside a quoted field, where it counts.
     filled = [line for line in text.split("\n") if line]
     assert len(filled) <= len(rows) + len(rejects) + inside <= text.count("\n") + 1
 
@@ -90,7 +94,7 @@ def test_nothing_is_lost(text):
         (b"x,y\0,z", "a NUL byte, which no text in Postgres can hold"),
     ],
 )
-def test_a_bad_line_is_rejected_alone(size, damage, reason):
+def test_a_bad_line_does_not_affect_its_neighbours(size, damage, reason):
     data = b'h,i,j\n"1","a\nb",3\n' + damage + b'\n4,"5","6"\r\n\n7,8,9'
     _, rows, rejects = read(data, size)
     assert rows == [(2, ["1", "a\nb", "3"]), (5, ["4", "5", "6"]), (7, ["7", "8", "9"])]
@@ -99,25 +103,25 @@ def test_a_bad_line_is_rejected_alone(size, damage, reason):
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_a_quote_that_never_closes_costs_its_own_line_only(size):
+def test_an_unclosed_quote_rejects_only_its_own_line(size):
     _, rows, rejects = read(b'h,i\n1,2\n3,"4\n5,6\n7,""\n9,0\n', size)
     assert rows == [(2, ["1", "2"]), (4, ["5", "6"]), (5, ["7", ""]), (6, ["9", "0"])]
     assert rejects == [(3, '3,"4', "a quoted field is not closed")]
 
 
-def test_a_record_longer_than_the_bound_is_taken_for_unclosed():
+def test_a_record_above_the_size_limit_counts_as_unclosed():
     data = b'h,i\n1,"2\n' + b"3,4\n" * 100
     _, rows, rejects = read(data, size=16, max_record=64)
     assert rejects == [(2, '1,"2', "a quoted field is not closed")]
     assert [line for line, _ in rows] == list(range(3, 103))
 
 
-def test_a_file_without_line_ends_is_refused():
+def test_a_line_above_the_size_limit_is_refused():
     with pytest.raises(InputError, match="line 2 does not end within"):
         read(b"h\n" + b"x" * 200, size=16, max_record=64)
 
 
-def test_ten_megabytes_in_a_cell():
+def test_a_cell_of_ten_megabytes_is_read():
     long = b"x" * 10_000_000
     _, rows, _ = read(b'h,i\n1,"' + long + b'"\n2,3\n', size=1 << 20)
     assert [values[1] for _, values in rows] == [long.decode(), "3"]
@@ -129,7 +133,7 @@ def test_the_text_of_a_reject_is_bounded():
 
 
 @pytest.mark.parametrize("size", (3, 1 << 20))
-def test_bytes_that_are_no_utf8_name_the_line(size):
+def test_invalid_utf8_is_refused_with_its_line(size):
     with pytest.raises(InputError, match=r"line 3 is not valid UTF-8 \(byte 0xe9\)"):
         read(b"h,i\n1,2\ncaf\xe9,4\n", size)
 
@@ -143,12 +147,12 @@ def test_bytes_that_are_no_utf8_name_the_line(size):
         (b"a," * 1_000 + b"a\n", "has 1,001 columns"),
     ],
 )
-def test_no_header(data, message):
+def test_a_missing_or_bad_header_is_refused(data, message):
     with pytest.raises(InputError, match=message):
         read(data)
 
 
-def test_a_quoted_header_over_two_lines():
+def test_a_quoted_header_may_span_two_lines():
     header, rows, _ = read(b'\n"a\nb","c ""d"""\n1,2\n')
     assert header == ["a\nb", 'c "d"']
     assert rows == [(4, ["1", "2"])]
@@ -167,7 +171,7 @@ HEADER = b"ID,First Name,.,B\n"
         b"\xef\xbb\xbf" + HEADER,
     ],
 )
-def test_the_header_again_is_no_row(again, size):
+def test_a_repeated_header_is_rejected(again, size):
     _, rows, rejects = read(HEADER + b"1,ID,.,B\n" + again + b"ID,2,3,4\n", size)
     assert [values for _, values in rows] == [["1", "ID", ".", "B"], ["ID", "2", "3", "4"]]
     assert rejects == [(3, again.decode().rstrip("\r\n"), "the header again")]
@@ -175,11 +179,11 @@ def test_the_header_again_is_no_row(again, size):
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("other", [b"B,first name,ID,.\n", b"id,First Name,.,Branch\n"])
-def test_another_header_ends_it(other, size):
+def test_a_different_header_refuses_the_file(other, size):
     with pytest.raises(InputError, match="line 3 is another header"):
         read(HEADER + b"1,2,3,4\n" + other + b"5,6,7,8\n", size)
 
 
-def test_a_short_header_may_be_a_row():
+def test_a_row_like_a_two_column_header_is_kept():
     _, rows, rejects = read(b"from,to\nto,from\nfrom,to\n")
     assert (len(rows), rejects) == (2, [])

@@ -1,4 +1,4 @@
-"""The row's hash and what COPY gets: the first is public format, so its values are pinned here."""
+"""Row hashes and COPY data. The hash is a public format, so these tests pin its values."""
 
 import struct
 import uuid
@@ -32,7 +32,7 @@ def table_of(data: bytes, records: int, n_fields: int = 2) -> list[tuple[str, ..
 
 
 def fields(*values: bytes) -> bytes:
-    """The values as COPY's binary format has them, written another way than by the code."""
+    """Encode values in COPY's binary format, independently of the loader's code."""
     return b"".join(struct.pack(f">i{len(value)}s", len(value), value) for value in values)
 
 
@@ -40,8 +40,8 @@ def hexadecimal(hashes: np.ndarray) -> list[str]:
     return [bytes(item.tobytes()).hex() for item in hashes]
 
 
-def test_golden_hash():
-    """Changing this changes every key in every warehouse."""
+def test_the_row_hash_has_its_published_values():
+    """Another hash would change every key in every warehouse."""
     data = '409000611074\',"Jun 29, 17"\nü\t\\,\n'
     rows = encode(values_of(data.encode(), 2))
     expected = [fields(b"409000611074'", b"Jun 29, 17"), fields("ü\t\\".encode(), b"")]
@@ -51,7 +51,7 @@ def test_golden_hash():
     assert all(uuid.UUID(text).hex == text for text in GOLDEN)
 
 
-def test_values_stay_as_they_are():
+def test_values_are_unchanged():
     data = b'"1,000.00 ",NA\r\n null ,"say ""hi"""\n,""\n"a\tb","b\r\nc"\n\\N,\\.\n'
     assert table_of(data, 5) == [
         ("1,000.00 ", "NA"),
@@ -62,20 +62,20 @@ def test_values_stay_as_they_are():
     ]
 
 
-def test_a_byte_order_mark_inside_the_file_is_text():
+def test_a_byte_order_mark_after_the_header_is_text():
     assert table_of(b"\xef\xbb\xbfa,b\nc,d\n", 2) == [("\ufeffa", "b"), ("c", "d")]
 
 
-def test_one_column_with_spaces_and_empty_values():
+def test_a_single_column_keeps_spaces_and_empty_values():
     assert table_of(b'  \n""\nx\n', 3, n_fields=1) == [("  ",), ("",), ("x",)]
 
 
-def test_a_row_too_few_is_an_alarm():
+def test_a_missing_row_raises_an_error():
     with pytest.raises(RuntimeError, match="pandas read 1 rows where 2 were counted"):
         table_of(b"a,b\n", 2)
 
 
-def test_occurrences_have_their_own_hashes():
+def test_repeated_rows_get_different_hashes():
     rows = encode(values_of(b"a,b\n" * 3, 3))
     row = fields(b"a", b"b")
     expected = [row, row + struct.pack(">q", 2), row + struct.pack(">q", 3)]
@@ -83,11 +83,11 @@ def test_occurrences_have_their_own_hashes():
     assert hexadecimal(hashes) == [xxhash.xxh3_128_hexdigest(text) for text in expected]
 
 
-def test_a_whole_copy_after_a_filter():
+def test_filtered_rows_are_encoded_as_a_complete_copy_stream():
     load = Load("t", "ü.csv", "drop", datetime(2026, 1, 2, 3, 4, 5, 6, UTC), load_id=7)
     rows = encode(values_of(b"a\nb\nc\n", 3, n_fields=1))
     rows = Rows(rows, hash_rows(rows), np.array([2, 3, 4])).where(np.array([False, True, True]))
-    microseconds = 820_638_245_000_006  # since 2000-01-01; GNU date says so
+    microseconds = 820_638_245_000_006  # since 2000-01-01, computed with GNU date
     expected = b"PGCOPY\n\xff\r\n\0" + bytes(8)
     for value, line in ((b"b", 3), (b"c", 4)):
         digest = xxhash.xxh3_128_digest(fields(value))

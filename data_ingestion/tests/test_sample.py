@@ -1,4 +1,4 @@
-"""The sample against a second count of its truth, made from the file alone with csv and Decimal."""
+"""The sample's truth file matches a second count, made from the CSV with csv and Decimal only."""
 
 import csv
 import json
@@ -24,7 +24,7 @@ def day(text: str) -> datetime:
 
 
 def count(path: Path) -> dict:
-    """The truth about a sample, read from its lines."""
+    """Compute the truth about a sample from its lines."""
     with path.open(newline="", encoding="utf-8") as file:
         rows = [tuple(row) for row in csv.reader(file)][1:]
     distinct = list(dict.fromkeys(rows))
@@ -57,7 +57,7 @@ def count(path: Path) -> dict:
 
 
 @pytest.mark.parametrize(("rows", "seed"), [(1_000, 1), (1_234, 2), (5_001, 3)])
-def test_truth(tmp_path, rows, seed):
+def test_the_truth_file_matches_the_sample(tmp_path, rows, seed):
     path = tmp_path / "sample.csv"
     truth = write_sample(rows, seed, path)
     assert json.loads((tmp_path / "sample.truth.json").read_text()) == truth
@@ -70,7 +70,7 @@ def test_truth(tmp_path, rows, seed):
     assert [path.name for path in tmp_path.iterdir() if path.suffix == ".part"] == []
 
 
-def test_the_committed_sample_is_what_the_generator_makes(tmp_path):
+def test_the_committed_sample_matches_the_generator(tmp_path):
     path = tmp_path / "transactions_data.csv"
     write_sample(20_000, 1, path)
     assert path.read_bytes() == COMMITTED.read_bytes()
@@ -78,7 +78,7 @@ def test_the_committed_sample_is_what_the_generator_makes(tmp_path):
     assert truth.read_bytes() == COMMITTED.with_suffix(".truth.json").read_bytes()
 
 
-def test_quirks_of_the_export():
+def test_the_sample_has_the_quirks_of_the_export():
     lines = COMMITTED.read_text(encoding="utf-8").splitlines()
     assert lines[0] == (
         "Account No,DATE,TRANSACTION DETAILS,CHQ.NO.,VALUE DATE,"
@@ -93,22 +93,22 @@ def test_quirks_of_the_export():
     cheques = [row[3] for row in rows if row[3]]
     assert 0 < len(cheques) < len(rows) / 2 and all(map(str.isdigit, cheques))
     assert {row[1][-2:] for row in rows} == {"15", "16", "17", "18", "19"}
-    places: dict[tuple, list[int]] = {}
-    for place, row in enumerate(rows):
-        places.setdefault(tuple(row), []).append(place)
-    copies = Counter(map(len, places.values()))
+    positions: dict[tuple, list[int]] = {}
+    for position, row in enumerate(rows):
+        positions.setdefault(tuple(row), []).append(position)
+    copies = Counter(map(len, positions.values()))
     assert set(copies) == {1, 2}
-    distances = [found[1] - found[0] for found in places.values() if len(found) == 2]
-    assert max(distances) > 1_000, "copies also lie far apart"
+    distances = [found[1] - found[0] for found in positions.values() if len(found) == 2]
+    assert max(distances) > 1_000, "some copies are far apart"
 
 
-def test_another_seed_is_another_file(tmp_path):
+def test_another_seed_gives_another_file(tmp_path):
     write_sample(1_000, 1, tmp_path / "a.csv")
     write_sample(1_000, 2, tmp_path / "b.csv")
     assert (tmp_path / "a.csv").read_bytes() != (tmp_path / "b.csv").read_bytes()
 
 
-def test_refusals(tmp_path):
+def test_an_impossible_sample_is_refused(tmp_path):
     with pytest.raises(InputError, match="at least 1,000 rows"):
         write_sample(999, 1, tmp_path / "a.csv")
     with pytest.raises(InputError, match="cannot write"):

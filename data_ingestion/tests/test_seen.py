@@ -1,4 +1,4 @@
-"""Counting occurrences: against a dictionary, in memory and on the server."""
+"""Occurrence counts match a dictionary's, in memory and on the server."""
 
 from collections import Counter
 
@@ -11,7 +11,7 @@ from data_ingestion.seen import SeenRows
 
 
 def random_chunks(seed: int) -> list[np.ndarray]:
-    """Few values, so that hashes repeat and often agree in one half only."""
+    """Return chunks of few distinct values: hashes repeat, and many share only one half."""
     print("seed", seed)
     random = np.random.default_rng(seed)
     chunks = []
@@ -38,7 +38,7 @@ def no_server() -> None:
 
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("counted", [True, False])
-def test_in_memory(seed, counted):
+def test_repeated_rows_are_found_in_memory(seed, counted):
     chunks = random_chunks(seed)
     seen = SeenRows(1 << 20, counted, no_server)
     numbers = np.concatenate([seen.occurrences(chunk) for chunk in chunks])
@@ -50,7 +50,7 @@ def test_in_memory(seed, counted):
 
 
 @pytest.mark.parametrize("memory", [0, 2_000, 8_000])
-def test_beyond_its_memory_the_server_counts(warehouse, memory):
+def test_the_server_counts_rows_beyond_the_memory(warehouse, memory):
     chunks = random_chunks(7)
     with psycopg2.connect("") as connection, connection.cursor() as cursor:
         seen = SeenRows(memory, True, lambda: cursor)
@@ -63,23 +63,24 @@ def test_beyond_its_memory_the_server_counts(warehouse, memory):
 
 
 @pytest.mark.parametrize("memory", [0, 2_000, 8_000])
-def test_beyond_its_memory_it_says_that_it_may_miss_some(memory):
-    """What it calls repeated is; a row that it misses is not in a chunk that it still kept."""
+def test_an_incomplete_count_is_reported(memory):
+    """Rows reported as repeated are repeated. Misses never concern a chunk that fit in memory."""
     chunks = random_chunks(7)
     seen = SeenRows(memory, False, no_server)
     truth = iter(expected(chunks))
-    kept = 0
+    n_chunks_in_memory = 0
     for chunk in chunks:
         repeated = seen.occurrences(chunk) > 1
         true = np.array([next(truth) > 1 for _ in chunk])
         if seen.complete:
-            kept += 1
+            n_chunks_in_memory += 1
             assert (repeated == true).all()
         else:
-            before = set(np.concatenate(chunks[:kept]).tolist()) if kept else set()
+            remembered = chunks[:n_chunks_in_memory]
+            before = set(np.concatenate(remembered).tolist()) if remembered else set()
             assert not (repeated & ~true).any()
             for index, item in enumerate(chunk.tolist()):
                 known = item in before or item in chunk[:index].tolist()
                 assert repeated[index] == known
     assert not seen.complete
-    assert (kept > 0) == (memory > 0)
+    assert (n_chunks_in_memory > 0) == (memory > 0)

@@ -1,6 +1,6 @@
-"""Every damaged file of torture.py into a real Postgres: nothing shifted, nothing lost unsaid.
+"""No damaged file of torture.py shifts a value or loses a row without a report.
 
-What is wrong is gathered over many cases and told at the end, by the names of the cases.
+Each test collects the problems of many cases and lists them at the end, by name of the case.
 """
 
 import json
@@ -13,15 +13,15 @@ from pathlib import Path
 import pytest
 from conftest import Outcome, Warehouse
 from other_tools import other_tools, rows_of
-from torture import cases, some
+from torture import cases, sample_cases
 from torture_table import Case, Values
 
 FULL = os.environ.get("FAULTS") == "full"
-# Parts of all cases, so that the workers share the work.
+# The cases are split into parts so that pytest's workers run them in parallel.
 PARTS = 8 if FULL else 2
 MANY = ("--max-rejects", "100000")
-RIGHT, REFUSED, WRONG = "loaded right", "refused", "silently wrong"
-UNTOLD = "silently wrong, where nobody can tell"
+CORRECT, REFUSED, WRONG = "loaded correctly", "refused", "silently wrong"
+UNDETECTABLE = "wrong, but not detectable"
 OURS, OURS_MANY = "data-ingestion", "data-ingestion, rejects allowed"
 CLEAR = "delete from raw.transactions; delete from raw._loads; delete from raw._rejects"
 
@@ -30,24 +30,24 @@ CLEAR = "delete from raw.transactions; delete from raw._loads; delete from raw._
 def test_no_damage_shifts_a_value_or_loses_a_row(warehouse, run, tmp_path, part):
     assert run("init").code == 0
     path = tmp_path / "transactions.csv"
-    wrong = []
-    chosen = cases(every_position=True) if FULL else some(every=5)
+    problems = []
+    chosen = cases(every_position=True) if FULL else sample_cases(every=5)
     for case in islice(chosen, part, None, PARTS):
         path.write_bytes(case.data)
         warehouse.query(CLEAR)
         outcome = run("load", path, *case.options)
-        complaints = list(_complaints(outcome, warehouse))
+        found = list(_load_problems(outcome, warehouse))
         if outcome.code == 2 and warehouse.query("select 1 from raw._rejects limit 1"):
             warehouse.query(CLEAR)
             outcome = run("load", path, *case.options, *MANY)
-            complaints += _complaints(outcome, warehouse)
-        complaints += _judge(case, outcome, warehouse)
-        wrong += [f"{case.name}: {complaint}" for complaint in complaints]
-    assert not wrong, f"{len(wrong)} complaints:\n" + "\n".join(wrong[:50])
+            found += _load_problems(outcome, warehouse)
+        found += _case_problems(case, outcome, warehouse)
+        problems += [f"{case.name}: {problem}" for problem in found]
+    assert not problems, f"{len(problems)} problems:\n" + "\n".join(problems[:50])
 
 
-def _complaints(outcome: Outcome, warehouse: Warehouse) -> Iterator[str]:
-    """What is wrong with a load, whatever its file holds."""
+def _load_problems(outcome: Outcome, warehouse: Warehouse) -> Iterator[str]:
+    """Yield the problems of a load that do not depend on the content of its file."""
     loads = warehouse.query(
         "select status, rows_read, rows_loaded, rows_duplicate, rows_rejected,"
         " (select count(*) from raw._rejects), (select count(*) from raw.transactions)"
@@ -56,35 +56,35 @@ def _complaints(outcome: Outcome, warehouse: Warehouse) -> Iterator[str]:
     if len(loads) != 1:
         yield f"{len(loads)} rows in raw._loads"
         return
-    status, read, loaded, duplicate, rejected, kept, there = loads[0]
+    status, read, loaded, duplicate, rejected, stored_rejects, stored_rows = loads[0]
     if outcome.code == 0:
         if status != "loaded" or outcome.err or read != loaded + duplicate + rejected:
             yield f"{loads[0]}, {outcome.err}"
     elif outcome.code != 2 or status != "failed" or loaded or duplicate or len(outcome.err) != 1:
         yield f"exit code {outcome.code}: {loads[0]}, {outcome.err}"
-    if (rejected, loaded) != (kept, there):
-        yield f"{loads[0]}: counted and kept differ"
+    if (rejected, loaded) != (stored_rejects, stored_rows):
+        yield f"{loads[0]}: the counts differ from the stored rows"
     if not all(line.isprintable() for line in (*outcome.out, *outcome.err)):
-        yield f"raw to the terminal: {outcome.out + outcome.err}"
+        yield f"unescaped output: {outcome.out + outcome.err}"
 
 
-def _judge(case: Case, outcome: Outcome, warehouse: Warehouse) -> Iterator[str]:
-    """What of the case's truth did not come out."""
+def _case_problems(case: Case, outcome: Outcome, warehouse: Warehouse) -> Iterator[str]:
+    """Yield the differences between the load and the truth of its case."""
     rejects = warehouse.query("select source_line, line, reason from raw._rejects")
     if outcome.code != 0:
         if case.outcome in ("exact", "rejected"):
             yield f"refused: {outcome.err}"
         return
     if case.outcome == "refused" or (case.outcome == "exact" and rejects):
-        yield f"meant to be {case.outcome}, was loaded with {len(rejects)} rejects"
+        yield f"should be {case.outcome}, was loaded with {len(rejects)} rejects"
     loaded, true = set(warehouse.rows()), set(case.rows)
-    untouched = {row for place, row in enumerate(case.rows) if place not in case.touched}
-    if case.outcome != "untold" and loaded - true:
-        yield f"no row of the file: {loaded - true}"
-    if untouched - loaded:
-        yield f"lost: {untouched - loaded}; {rejects}"
-    if true - loaded and not rejects and case.outcome != "untold":
-        yield f"lost without a word: {true - loaded}"
+    intact = {row for index, row in enumerate(case.rows) if index not in case.damaged_rows}
+    if case.outcome != "undetectable" and loaded - true:
+        yield f"not a row of the file: {loaded - true}"
+    if intact - loaded:
+        yield f"lost: {intact - loaded}; {rejects}"
+    if true - loaded and not rejects and case.outcome != "undetectable":
+        yield f"lost without a reject: {true - loaded}"
     lines = case.data.split(b"\n")
     for number, text, reason in rejects:
         first = lines[number - 1].decode(errors="replace").replace("\0", "␀").rstrip("\r")
@@ -92,52 +92,53 @@ def _judge(case: Case, outcome: Outcome, warehouse: Warehouse) -> Iterator[str]:
             yield f"line {number} is {first[:80]!r}, not {text[:80]!r} ({reason})"
 
 
-def test_beside_what_others_make_of_the_same_files(warehouse, run, tmp_path, capsys):
-    """Loaded right, refused or silently wrong: counted, printed, and written for the docs."""
+def test_the_loader_is_never_silently_wrong_where_other_tools_are(warehouse, run, tmp_path, capsys):
+    """Count the results of the loader and other tools, print them and write them for the docs."""
     assert run("init").code == 0
     path = tmp_path / "transactions.csv"
-    others = other_tools(warehouse)
-    counts = {tool: Counter() for tool in (OURS, OURS_MANY, *others)}
-    wrong = []
-    for case in cases(every_position=True) if FULL else some(every=60):
-        if case.options:  # what others would have to be told in their own words
+    readers = other_tools(warehouse)
+    counts = {tool: Counter() for tool in (OURS, OURS_MANY, *readers)}
+    wrong_cases = []
+    for case in cases(every_position=True) if FULL else sample_cases(every=60):
+        if case.options:  # each of the other tools would need options of its own
             continue
         path.write_bytes(case.data)
         for tool, options in ((OURS, ()), (OURS_MANY, MANY)):
-            result = _ours(case, run("load", path, *options), warehouse)
-            wrong += [case.name] * (result == WRONG)
+            result = _judge_loader(case, run("load", path, *options), warehouse)
+            wrong_cases += [case.name] * (result == WRONG)
             counts[tool][result] += 1
-        for tool, read in others.items():
-            counts[tool][_theirs(case, rows_of(read, path))] += 1
+        for tool, read in readers.items():
+            counts[tool][_judge_rows(case, rows_of(read, path))] += 1
     with capsys.disabled():
         _publish(counts)
-    assert not wrong
+    assert not wrong_cases
     assert len({sum(found.values()) for found in counts.values()}) == 1
 
 
-def _ours(case: Case, outcome: Outcome, warehouse: Warehouse) -> str:
-    """What came of a load; empties the tables."""
+def _judge_loader(case: Case, outcome: Outcome, warehouse: Warehouse) -> str:
+    """Classify a load and empty the tables."""
     loaded, true = set(warehouse.rows()), set(case.rows)
     reported = bool(warehouse.query("select 1 from raw._rejects limit 1"))
     warehouse.query(CLEAR)
     if outcome.code == 2:
         return REFUSED
-    damaged = {row for place, row in enumerate(case.rows) if place in case.touched}
+    damaged = {row for index, row in enumerate(case.rows) if index in case.damaged_rows}
     if loaded == true or (reported and loaded < true and true - loaded <= damaged):
-        return RIGHT
-    return UNTOLD if case.outcome == "untold" else WRONG
+        return CORRECT
+    return UNDETECTABLE if case.outcome == "undetectable" else WRONG
 
 
-def _theirs(case: Case, rows: list[Values] | None) -> str:
+def _judge_rows(case: Case, rows: list[Values] | None) -> str:
+    """Classify the rows that another tool read; None means that it refused the file."""
     if rows is None:
         return REFUSED
     if Counter(rows) == Counter(case.rows):
-        return RIGHT
-    return UNTOLD if case.outcome == "untold" else WRONG
+        return CORRECT
+    return UNDETECTABLE if case.outcome == "undetectable" else WRONG
 
 
 def _publish(counts: dict[str, Counter]) -> None:
-    columns = ["read by", RIGHT, REFUSED, WRONG, UNTOLD]
+    columns = ["read by", CORRECT, REFUSED, WRONG, UNDETECTABLE]
     rows = [[tool, *(found[result] for result in columns[1:])] for tool, found in counts.items()]
     print("", *columns, sep=" | ")
     for row in rows:

@@ -1,7 +1,7 @@
-"""Damaged files, made by code from one clean file, and what is true of each.
+"""Damaged files, generated from one clean file, with the expected outcome of each.
 
-`cases()` yields every single-place damage of a clean file at each of its rows and columns, and of
-the file as a whole.
+`cases()` damages each row and column of the clean file in one place at a time, and also the file
+as a whole.
 """
 
 from collections import Counter
@@ -11,8 +11,8 @@ from torture_files import whole_files
 from torture_table import NAMES, ROWS, TABLE, Case, lines, value
 
 
-def some(every: int) -> Iterator[Case]:
-    """Of each kind of damage the first case, and every so many-th of the others."""
+def sample_cases(every: int) -> Iterator[Case]:
+    """Yield every `every`-th case of each kind of damage, starting with the first."""
     seen: Counter[str] = Counter()
     for case in cases():
         if seen[case.kind] % every == 0:
@@ -21,7 +21,11 @@ def some(every: int) -> Iterator[Case]:
 
 
 def cases(every_position: bool = False) -> Iterator[Case]:
-    """All of them, always in the same order; `every_position`: thousands more stray characters."""
+    """Yield all cases, always in the same order.
+
+    Args:
+        every_position: Add stray characters at every position, which makes thousands more cases.
+    """
     yield Case("clean", "", lines(NAMES, *TABLE).encode(), ROWS, "exact")
     for row in range(len(TABLE)):
         yield from _damaged_row(row)
@@ -33,10 +37,10 @@ def cases(every_position: bool = False) -> Iterator[Case]:
 
 
 def _row(kind: str, row: int, text: str, place: str = "", **more: object) -> Case:
-    """The clean file with another text in place of a row, line end included."""
+    """Return the clean file with another text in place of a row and its line end."""
     data = lines(NAMES, *TABLE[:row]) + text + lines(*TABLE[row + 1 :])
-    told = {"rows": ROWS, "outcome": "rejected", "touched": frozenset({row})} | more
-    return Case(kind, f"row {row}{place}", data.encode("utf-8", "surrogateescape"), **told)
+    expected = {"rows": ROWS, "outcome": "rejected", "damaged_rows": frozenset({row})} | more
+    return Case(kind, f"row {row}{place}", data.encode("utf-8", "surrogateescape"), **expected)
 
 
 def _damaged_cell(row: int, column: int) -> Iterator[Case]:
@@ -55,11 +59,11 @@ def _damaged_cell(row: int, column: int) -> Iterator[Case]:
     yield becomes("a quote at the start", f'"{cell}')
     yield becomes("a quote at the end", f'{cell}"')
     yield becomes("a NUL byte", f"{cell[:middle]}\0{cell[middle:]}")
-    # A byte that is no UTF-8, as Latin-1 has it.
+    # A byte that is not valid UTF-8, as a file in Latin-1 would hold.
     yield becomes("a byte of another encoding", f"{cell}\udce9", outcome="refused")
     if not cell.startswith('"'):
-        why = "what a line break leaves of a first cell is a line as good as any other"
-        first = {} if column else {"outcome": "untold", "why": why}
+        why = "the rest of the line after a line break in the first cell is a valid line"
+        first = {} if column else {"outcome": "undetectable", "why": why}
         yield becomes("a line break", f"{cell[:middle]}\n{cell[middle:]}", **first)
         yield becomes("a carriage return", f"{cell[:middle]}\r{cell[middle:]}")
         if len(cell) > 1:
@@ -73,9 +77,9 @@ def _damaged_cell(row: int, column: int) -> Iterator[Case]:
         yield becomes("an escape character", cell[0] + cell[1:-1].replace('""', '\\"') + cell[-1])
     if "," in cell:
         yield becomes("an escaped separator", value(cell).replace(",", "\\,"))
-    other = {"outcome": "untold", "why": "another quote character around one word is text"}
-    told = set(value(cell)) & set(',"\n')
-    yield becomes("another quote character", f"'{value(cell)}'", **({} if told else other))
+    detectable = set(value(cell)) & set(',"\n')
+    other = {"outcome": "undetectable", "why": "a word in another quote character is valid text"}
+    yield becomes("another quote character", f"'{value(cell)}'", **({} if detectable else other))
 
 
 def _stray_characters(row: int) -> Iterator[Case]:
@@ -90,14 +94,14 @@ def _damaged_row(row: int) -> Iterator[Case]:
     for delimiter in ";\t|":
         yield _row(f"delimiter {delimiter!r}", row, lines(TABLE[row], delimiter=delimiter))
     both = frozenset({row, row + 1} & set(range(len(TABLE))))
-    yield _row("no line end", row, text[:-1], touched=both)
-    yield _row("CR for a line end", row, text[:-1] + "\r", touched=both)
+    yield _row("no line end", row, text[:-1], damaged_rows=both)
+    yield _row("CR for a line end", row, text[:-1] + "\r", damaged_rows=both)
     yield _row("CR CR LF", row, text[:-1] + "\r\r\n")
-    exact = {"outcome": "exact", "touched": frozenset()}
+    exact = {"outcome": "exact", "damaged_rows": frozenset()}
     yield _row("CRLF", row, text[:-1] + "\r\n", **exact)
     yield _row("empty lines", row, f"\n{text}\r\n\n", **exact)
     yield _row("the line twice", row, text * 2, rows=(*ROWS, ROWS[row]), **exact)
-    yield _row("a note", row, "-- page 2 --\n" + text, touched=frozenset())
-    yield _row("the header again", row, lines(NAMES) + text, touched=frozenset())
+    yield _row("a note", row, "-- page 2 --\n" + text, damaged_rows=frozenset())
+    yield _row("the header again", row, lines(NAMES) + text, damaged_rows=frozenset())
     yield _row("another header", row, lines(NAMES[::-1]) + text, outcome="refused")
     yield _row("5,000 columns", row, ",".join("x" * 5_000) + "\n")

@@ -1,4 +1,4 @@
-"""Damages of a file as a whole: its values, header, tables, line ends, encoding, size and end."""
+"""Damage to a whole file: values, header, tables, line ends, encoding, size, cut-off end."""
 
 import codecs
 import random
@@ -26,12 +26,12 @@ AMOUNTS = (
 
 
 def whole_files() -> Iterator[Case]:
-    """All of them, always in the same order."""
+    """Yield all cases, always in the same order."""
     yield from chain(_values(), _headers(), _tables(), _line_ends(), _encodings(), _sizes(), _cut())
 
 
 def _values() -> Iterator[Case]:
-    """Values that are strange, and well-formed: raw means raw."""
+    """Yield unusual but well-formed values, which must be loaded unchanged."""
     columns = (*[(2, text) for text in TEXTS], *[(1, text) for text in DATES])
     amounts = [(column, text) for text in AMOUNTS for column in (5, 6)]
     for number, (column, text) in enumerate((*columns, *amounts)):
@@ -98,8 +98,8 @@ def _tables() -> Iterator[Case]:
     yield Case("two tables, one other name", "", (CLEAN + lines(renamed, *TABLE)).encode(),
                ROWS, "refused")  # fmt: skip
     strange = lines([f"name {n}" for n in range(9)], ["x"] * 9)
-    why = "a second table with as many columns and other names is rows of text"
-    yield Case("two tables, all other names", "", (CLEAN + strange).encode(), ROWS, "untold",
+    why = "a second table with as many columns and other names is valid rows of text"
+    yield Case("two tables, all other names", "", (CLEAN + strange).encode(), ROWS, "undetectable",
                why=why)  # fmt: skip
     extra = lines([*NAMES, "branch"], *[[*row, "x"] for row in TABLE])
     yield Case("an extra column", "", extra.encode(), ROWS, "refused")
@@ -108,8 +108,8 @@ def _tables() -> Iterator[Case]:
 
 
 def _line_ends() -> Iterator[Case]:
-    everything = {"outcome": "rejected", "touched": frozenset(range(len(TABLE)))}
-    for kind, ends, told in (
+    everything = {"outcome": "rejected", "damaged_rows": frozenset(range(len(TABLE)))}
+    for kind, ends, expected in (
         ("CRLF", ["\r\n"], {"outcome": "exact"}),
         ("LF and CRLF", ["\n", "\r\n"], {"outcome": "exact"}),
         ("CR", ["\r"], {"outcome": "refused"}),
@@ -117,7 +117,7 @@ def _line_ends() -> Iterator[Case]:
         ("LF CR", ["\n\r"], everything),
     ):
         ended = [lines(row)[:-1] + ends[n % len(ends)] for n, row in enumerate((NAMES, *TABLE))]
-        yield Case("line ends", kind, "".join(ended).encode(), ROWS, **told)
+        yield Case("line ends", kind, "".join(ended).encode(), ROWS, **expected)
     yield Case("no last line end", "", CLEAN[:-1].encode(), ROWS, "exact")
     for delimiter in ";\t|":
         text = lines(NAMES, *TABLE, delimiter=delimiter).encode()
@@ -126,28 +126,30 @@ def _line_ends() -> Iterator[Case]:
         yield Case("delimiter, named", repr(delimiter), text, ROWS, "exact", options=named)
     quotes = frozenset(n for n, row in enumerate(TABLE) if '"' in lines(row))
     yield Case("another quote character", "the file", CLEAN.replace('"', "'").encode(), ROWS,
-               "untold", quotes, why="another quote character around one word is text")  # fmt: skip
+               "undetectable", quotes,
+               why="a word in another quote character is valid text")  # fmt: skip
 
 
 def _encodings() -> Iterator[Case]:
     for encoding, outcome in (
         ("utf-8-sig", "exact"), ("utf-16", "refused"), ("utf-16-le", "refused"),
-        ("utf-16-be", "refused"), ("utf-32", "refused"), ("utf-7", "untold"),
+        ("utf-16-be", "refused"), ("utf-32", "refused"), ("utf-7", "undetectable"),
         ("latin-1", "refused"), ("cp1252", "refused"), ("mac-roman", "refused"),
         ("cp500", "refused"),
     ):  # fmt: skip
-        kept = [row for row in TABLE if lines(row).encode(encoding, "ignore").decode(encoding)
-                == lines(row)]  # fmt: skip
-        data, rows = lines(NAMES, *kept).encode(encoding), meant(kept)
-        why = "text that was written in ASCII as a whole is text" if outcome == "untold" else ""
-        touched = frozenset(range(len(rows))) if why else frozenset()
-        yield Case("encoding", encoding, data, rows, outcome, touched, why=why)
+        encodable = [row for row in TABLE if lines(row).encode(encoding, "ignore").decode(encoding)
+                     == lines(row)]  # fmt: skip
+        data, rows = lines(NAMES, *encodable).encode(encoding), meant(encodable)
+        why = "an encoding that uses only ASCII bytes is valid text"
+        why = why if outcome == "undetectable" else ""
+        damaged_rows = frozenset(range(len(rows))) if why else frozenset()
+        yield Case("encoding", encoding, data, rows, outcome, damaged_rows, why=why)
         if outcome == "refused":
             named = ("--encoding", encoding)
             yield Case("encoding, named", encoding, data, rows, "exact", options=named)
     twice = CLEAN.encode().decode("latin-1").encode()
-    yield Case("encoding", "UTF-8 twice", twice, ROWS, "untold", frozenset({4, 9}),
-               why="UTF-8 that was taken for Latin-1 and written again is text")  # fmt: skip
+    yield Case("encoding", "UTF-8 twice", twice, ROWS, "undetectable", frozenset({4, 9}),
+               why="UTF-8 read as Latin-1 and encoded again is valid text")  # fmt: skip
     noise = random.Random(1)  # noqa: S311 - for test data
     for number in range(5):
         yield Case("no text", str(number), noise.randbytes(3_000), (), "refused")
@@ -174,9 +176,9 @@ def _cut() -> Iterator[Case]:
     for size in range(start + 1, len(data) - 1):
         try:
             data[:size].decode()
-            told = ("rejected", frozenset({LAST}))
+            expected = ("rejected", frozenset({LAST}))
         except UnicodeDecodeError:
-            told = ("refused", frozenset())
-        yield Case("cut in the last line", f"byte {size}", data[:size], ROWS, *told)
+            expected = ("refused", frozenset())
+        yield Case("cut in the last line", f"byte {size}", data[:size], ROWS, *expected)
     for size in range(1, len(lines(NAMES)) - 2):
         yield Case("cut in the header", f"byte {size}", data[:size], (), "refused")

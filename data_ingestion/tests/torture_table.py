@@ -1,9 +1,9 @@
-"""The clean file that torture.py damages, and what a damaged one is.
+"""The clean file that torture.py damages, and the expected outcomes of a damaged one.
 
-exact     the file means just its rows: all are loaded, nothing is rejected
-rejected  the rows that are touched are repaired exactly or rejected, all others loaded
-refused   no row can be trusted: one line, and nothing is loaded
-untold    the damaged file is as good a file as a clean one would be: `why` says in which way
+exact         all rows of the file are loaded and nothing is rejected
+rejected      damaged rows are repaired exactly or rejected, all others are loaded
+refused       no row can be trusted: the load fails with one line and loads nothing
+undetectable  the damaged file is itself a valid file, for the reason in `why`
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ NAMES = [
     "Account No", "DATE", "TRANSACTION DETAILS", "CHQ.NO.", "VALUE DATE", " WITHDRAWAL AMT ",
     " DEPOSIT AMT ", "BALANCE AMT", ".",
 ]  # fmt: skip
-# Cells as they stand in the file; the last column is the one that carries nothing.
+# Cells as written in the file. The last column is the meaningless one that the loader drops.
 TABLE = [
     ["409000611074'", '"Jun 29, 17"', '"TRF, to Ann"', "", '"Jun 29, 17"', "", '"1,000.00 "',
      '"1,000.00 "', "."],
@@ -36,9 +36,17 @@ Values = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Case:
-    """One damaged file; `rows` are those that it means, `touched` the places of damaged ones.
+    """One damaged file.
 
-    `outcome` is what may become of it, loaded with `options`.
+    Attributes:
+        kind: The kind of damage.
+        place: The damaged place; with `kind` it names the case.
+        data: The bytes of the file.
+        rows: The true rows.
+        outcome: The expected outcome of a load, one of those in the module's docstring.
+        damaged_rows: Indexes of the damaged rows.
+        options: Options for the load.
+        why: The reason why the damage cannot be detected.
     """
 
     kind: str
@@ -46,33 +54,33 @@ class Case:
     data: bytes
     rows: tuple[Values, ...]
     outcome: str
-    touched: frozenset[int] = frozenset()
+    damaged_rows: frozenset[int] = frozenset()
     options: tuple[str, ...] = ()
     why: str = ""
 
     @property
     def name(self) -> str:
-        """Names one case among all."""
+        """The unique name of the case."""
         return f"{self.kind}, {self.place}" if self.place else self.kind
 
 
 def value(cell: str) -> str:
-    """What a cell of TABLE means."""
+    """Return the value of a cell of TABLE, without quotes."""
     return cell[1:-1].replace('""', '"') if cell.startswith('"') else cell
 
 
 def meant(table: list[list[str]]) -> tuple[Values, ...]:
-    """The rows that a table of cells means, without the column that is dropped."""
+    """Return the values of a table of cells, without the column that the loader drops."""
     return tuple(tuple(value(cell) for cell in row[:8]) for row in table)
 
 
 def quoted(text: str) -> str:
-    """The text as a cell."""
+    """Return the text as a quoted cell."""
     return '"' + text.replace('"', '""') + '"'
 
 
 def lines(*rows: list[str], delimiter: str = ",") -> str:
-    """Rows of cells as text of a file."""
+    """Join rows of cells to the text of a file."""
     return "".join(delimiter.join(row) + "\n" for row in rows)
 
 

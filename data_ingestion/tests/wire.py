@@ -1,7 +1,7 @@
-"""A server between a client and Postgres that counts what the client sends and gets.
+"""A proxy between a client and Postgres that counts statements and bytes.
 
-Whatever driver the client uses, however many connections it opens: this is all that reaches the
-server. Format: https://www.postgresql.org/docs/18/protocol-message-formats.html
+The counts do not depend on the client's driver or its number of connections.
+Message format: https://www.postgresql.org/docs/18/protocol-message-formats.html
 """
 
 import contextlib
@@ -15,7 +15,7 @@ SIMPLE_QUERY, EXECUTE = b"Q", b"E"
 
 @dataclass
 class Traffic:
-    """What passed: statements, bytes to the server, bytes from it, over all connections."""
+    """Statements, bytes to the server and bytes from the server, over all connections."""
 
     statements: int = 0
     bytes_sent: int = 0
@@ -23,7 +23,7 @@ class Traffic:
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def add(self, statements: int = 0, sent: int = 0, received: int = 0) -> None:
-        """Count; called from the threads of all connections."""
+        """Add to the counts. The threads of all connections call this."""
         with self._lock:
             self.statements += statements
             self.bytes_sent += sent
@@ -31,7 +31,7 @@ class Traffic:
 
 
 class _Statements:
-    """Finds the messages in a client's stream that make the server run a statement."""
+    """Counts the messages in a client's stream that make the server run a statement."""
 
     def __init__(self) -> None:
         self._rest = b""
@@ -39,12 +39,15 @@ class _Statements:
         self._started = False
 
     def count(self, data: bytes) -> int:
-        """How many begin in this piece of the stream; pieces come in order, cut anywhere."""
+        """Return how many such messages begin in the next piece of the stream.
+
+        The pieces must come in order; a piece may end anywhere in a message.
+        """
         data, found = self._rest + data, 0
         while True:
             skipped = min(self._skip, len(data))
             data, self._skip = data[skipped:], self._skip - skipped
-            head = 5 if self._started else 4  # the first message has a length and no type
+            head = 5 if self._started else 4  # the first message has a length but no type
             if len(data) < head:
                 self._rest = data
                 return found
@@ -54,7 +57,7 @@ class _Statements:
 
 
 def _pass_on(source: socket.socket, target: socket.socket, counted) -> None:
-    """Pass all bytes on, and the end, too."""
+    """Forward all bytes, then the end of the stream."""
     with contextlib.suppress(OSError):
         while data := source.recv(1 << 16):
             counted(data)
@@ -64,7 +67,7 @@ def _pass_on(source: socket.socket, target: socket.socket, counted) -> None:
 
 
 def _serve(client: socket.socket, address: tuple[str, int], traffic: Traffic) -> None:
-    """One connection, to its end."""
+    """Serve one connection until it ends."""
     statements = _Statements()
 
     def sent(data: bytes) -> None:
@@ -81,10 +84,16 @@ def _serve(client: socket.socket, address: tuple[str, int], traffic: Traffic) ->
 
 @contextlib.contextmanager
 def counting(host: str, port: int) -> Iterator[tuple[int, Traffic]]:
-    """Listens on a port of 127.0.0.1 and passes on to that server; yields port and counts.
+    """Run the proxy on a port of 127.0.0.1 for the length of a block.
 
-    The counts are complete after the block, when every connection has ended. The client has to
-    have TLS off (PGSSLMODE=disable, PGGSSENCMODE=disable).
+    The client must turn encryption off (PGSSLMODE=disable, PGGSSENCMODE=disable).
+
+    Args:
+        host: Host of the real server.
+        port: Port of the real server.
+
+    Yields:
+        The proxy's port and the counts, which are complete only after the block.
     """
     traffic, threads = Traffic(), []
     with socket.create_server(("127.0.0.1", 0)) as listener:
