@@ -10,7 +10,7 @@ from test_load import csv_and_workbook
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """An empty data folder."""
+    """Return an empty data folder."""
     monkeypatch.setenv("DATA_DIR", str(tmp_path))
     return tmp_path
 
