@@ -1,4 +1,4 @@
-"""One real stack for all tests that need one: its own folder, ports and secrets."""
+"""Shared fixtures: one real stack with its own folder, ports and secrets, and a browser."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import sync_playwright
 
-from harness import SEED, Books, Figures
+from harness import SEED, DagResults, ExpectedRows
 from support import SAMPLE, Stack, Truth, amount, listen, stack_environment
 
 NO_BROWSER = "no Chromium or Chrome on this machine: install one, or set CHROMIUM to its program"
-# The browser itself is to ask no host, either.
+# The tests check that pages contact no foreign host, so the browser's own requests are off too.
 QUIET = (
     *("--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
     *("--disable-background-networking", "--disable-component-update"),
@@ -28,11 +28,11 @@ QUIET = (
 
 
 def pytest_addoption(parser):
-    parser.addoption("--pictures", type=Path, help="where the screenshots are kept")
+    parser.addoption("--pictures", type=Path, help="folder for the screenshots")
 
 
 def find_browser() -> str | None:
-    """The program of a Chromium that is there."""
+    """Return the path of an installed Chromium or Chrome, if there is one."""
     names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
     mac = Path("/Applications/Google Chrome.app/Contents/MacOS/Google Chrome")
     found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
@@ -41,11 +41,11 @@ def find_browser() -> str | None:
 
 @pytest.fixture(scope="session")
 def browser():
-    """A real one, headless. In CI it must be there; elsewhere its tests are skipped, and say so."""
+    """Yield a headless browser. Without one, tests fail in CI and are skipped elsewhere."""
     program = find_browser()
     if program is None:
         (pytest.fail if os.environ.get("CI") else pytest.skip)(NO_BROWSER)
-    # As root Chromium refuses its sandbox; it sees no page but ours.
+    # Chromium refuses to run its sandbox as root. The tests open only pages of the stack.
     options = [*QUIET, "--no-sandbox"] if os.geteuid() == 0 else [*QUIET]
     with sync_playwright() as playwright:
         running = playwright.chromium.launch(executable_path=program, args=options)
@@ -80,7 +80,7 @@ def truth() -> Truth:
 @pytest.fixture(scope="session")
 def stack():
     folder = Path(tempfile.mkdtemp(prefix="elt-stack-"))
-    folder.chmod(0o755)  # Postgres, which runs as nobody when we are root, must get to its data
+    folder.chmod(0o755)  # under root Postgres runs as nobody and must be able to enter
     (folder / "data").mkdir()
     for file in (SAMPLE, SAMPLE.with_suffix(".truth.json")):
         shutil.copy(file, folder / "data")
@@ -99,23 +99,23 @@ def stack():
 
 
 @pytest.fixture(scope="session")
-def chance() -> random.Random:
-    """What the tests of faults draw their moments from."""
+def rng() -> random.Random:
+    """Return the random generator from which the fault tests draw their moments."""
     print(f"seed {SEED}")
-    return random.Random(SEED)  # noqa: S311 - to be repeated
+    return random.Random(SEED)  # noqa: S311 - repeatable
 
 
 @pytest.fixture(scope="session")
-def books(stack) -> Books:
-    """What the stack holds already; it is started here when no test before has done so."""
+def expected(stack) -> ExpectedRows:
+    """Return the rows that the stack already holds; start the stack if it does not run."""
     up = stack.make("demo-up", timeout=900)
     assert up.returncode == 0, up.stdout
-    return Books.of(stack)
+    return ExpectedRows.of(stack)
 
 
 @pytest.fixture(scope="session")
-def figures() -> Iterator[Figures]:
-    """The table of faults, written when all of them are over."""
-    figures = Figures()
-    yield figures
-    figures.write()
+def dag_results() -> Iterator[DagResults]:
+    """Yield the table of DAG faults and write it after the last test."""
+    results = DagResults()
+    yield results
+    results.write()

@@ -1,8 +1,8 @@
-"""What the tests of faults share: a truth that grows, whatever was left behind, and the table.
+"""Shared parts of the fault tests: expected rows, checks for leftovers, the table of results.
 
-FAULTS=full in the environment makes as many tries as docs/reliability.md shows; without it each
-test makes a few, so that it can run with every change. RELIABILITY_RESULTS names the folder that
-the figures are written to.
+FAULTS=full in the environment makes as many tries as docs/reliability.md shows. Without it each
+test makes a few, so that it can run with every change. RELIABILITY_RESULTS names a folder for the
+results.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from support import PROJECT, Stack, amount
 FULL = os.environ.get("FAULTS") == "full"
 SEED = 20261122
 TASKS = ("parse_and_populate_csv", "transform_data", "test_transformed_data")
-COLUMNS = ["fault", "tries", "lost", "doubled", "what happened"]
+COLUMNS = ["fault", "tries", "lost", "duplicated", "outcome"]
 LOADER = PROJECT / "data_ingestion" / ".venv" / "bin" / "data-ingestion"
 DBT = PROJECT / "dbt" / ".venv" / "bin" / "dbt"
 PROGRAMS = {
@@ -47,14 +47,14 @@ SUMS = """
     from {} group by 1
 """
 LOCKS = "select 'lock ' || objid from pg_locks where locktype = 'advisory'"
-HALF_BUILT = (
+UNFINISHED_MODELS = (
     "select relname::text from pg_class where relnamespace::regnamespace::text"
     " in ('staging', 'marts', 'audit') and relname like '%\\_\\_dbt\\_%' and relkind in ('r', 'v')"
 )
 
 
 def wait_until(condition: Callable[[], object], seconds: float = 60) -> object:
-    """Return what the condition gives as soon as it gives something; fail after `seconds`."""
+    """Wait for the condition to return a true value and return it; fail after `seconds`."""
     deadline = time.monotonic() + seconds
     while not (found := condition()):
         assert time.monotonic() < deadline, f"not within {seconds:.0f} s"
@@ -63,22 +63,27 @@ def wait_until(condition: Callable[[], object], seconds: float = 60) -> object:
 
 
 @dataclass
-class Books:
-    """All rows of the files that were given to a stack, read with nothing of the project."""
+class ExpectedRows:
+    """All rows of the files that a stack was given, read independently of the project's code.
+
+    Attributes:
+        rows: Hashes of the distinct rows.
+        sums: Withdrawals and deposits by account.
+    """
 
     rows: set[int] = field(default_factory=set)
     sums: dict[str, list[Decimal]] = field(default_factory=lambda: defaultdict(lambda: [0, 0]))
 
     @classmethod
-    def of(cls, stack: Stack) -> Books:
-        """Those of a stack that has loaded some files of its data folder."""
-        books = cls()
+    def of(cls, stack: Stack) -> ExpectedRows:
+        """Return the rows of the files that a stack has already loaded."""
+        expected = cls()
         for (name,) in stack.query("select source_file from raw._loads where status = 'loaded'"):
-            books.add(stack.data / name)
-        return books
+            expected.add(stack.data / name)
+        return expected
 
     def add(self, file: Path) -> None:
-        """A file that is to be loaded, too."""
+        """Add the rows of a file."""
         with file.open(newline="") as lines:
             for row in list(csv.reader(lines))[1:]:
                 key = hash(tuple(row))
@@ -89,12 +94,12 @@ class Books:
                     account[1] += amount(row[6])
 
     def compare(self, stack: Stack) -> tuple[int, int]:
-        """Rows that raw, staging and marts lack, and rows they have too often: both to be 0."""
+        """Return the numbers of lost and of duplicated rows in raw, staging and marts."""
         raw, raw_ids, staged, staged_ids, summed = stack.query(COUNTS)[0]
         truth = len(self.rows)
         lost = sum(max(0, truth - found) for found in (raw_ids, staged_ids, summed))
-        doubled = (raw - raw_ids) + (staged - staged_ids) + max(0, summed - truth)
-        return lost, doubled
+        duplicated = (raw - raw_ids) + (staged - staged_ids) + max(0, summed - truth)
+        return lost, duplicated
 
     def assert_sums(self, stack: Stack) -> None:
         expected = {account: tuple(sums) for account, sums in self.sums.items()}
@@ -104,15 +109,15 @@ class Books:
 
 
 def new_file(stack: Stack, seed: int, rows: int) -> Path:
-    """A sample in the stack's data folder: the same for the same seed."""
+    """Write a sample file to the stack's data folder. Equal seeds give equal files."""
     file = stack.data / f"transactions_{seed}.csv"
     command = [LOADER, "sample", "--rows", str(rows), "--seed", str(seed), "--out", file]
     subprocess.run(command, check=True, capture_output=True)
     return file
 
 
-def program(stack: Stack, task: str) -> psutil.Process | None:
-    """The loader's or dbt's process in that task, if it runs."""
+def component_process(stack: Stack, task: str) -> psutil.Process | None:
+    """Return the loader's or dbt's process of a task, if it runs."""
     name, command = PROGRAMS[task]
     for process in stack.supervisord.children(recursive=True):
         with contextlib.suppress(psutil.Error):
@@ -123,7 +128,7 @@ def program(stack: Stack, task: str) -> psutil.Process | None:
 
 
 def metadata(stack: Stack, statement: str) -> list[tuple]:
-    """What Airflow's own database says: also while its api-server is away."""
+    """Query Airflow's own database, which works while its api-server is down."""
     connection = psycopg2.connect(
         host="127.0.0.1", port=stack.environment["WAREHOUSE_PORT"], dbname="airflow",
         user="postgres", password=stack.environment["POSTGRES_PASSWORD"],
@@ -133,8 +138,8 @@ def metadata(stack: Stack, statement: str) -> list[tuple]:
         return cursor.fetchall()
 
 
-def by_hand(stack: Stack, role: str, *command: Path | str) -> subprocess.Popen:
-    """The loader or dbt, started beside Airflow."""
+def start_by_hand(stack: Stack, role: str, *command: Path | str) -> subprocess.Popen:
+    """Start the loader or dbt outside Airflow."""
     environment = stack.environment | {
         "PGHOST": "127.0.0.1", "PGPORT": stack.environment["WAREHOUSE_PORT"],
         "PGDATABASE": "warehouse", "PGUSER": role,
@@ -148,7 +153,7 @@ def by_hand(stack: Stack, role: str, *command: Path | str) -> subprocess.Popen:
 
 
 def processes_outside(stack: Stack) -> list[str]:
-    """Processes of the stack that are not supervisord's any more, nor started by this test."""
+    """Describe the stack's processes that neither supervisord nor this test has started."""
     known = {stack.supervisord.pid, os.getpid()}
     for parent in (stack.supervisord, psutil.Process()):
         known |= {process.pid for process in parent.children(recursive=True)}
@@ -156,36 +161,38 @@ def processes_outside(stack: Stack) -> list[str]:
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
             words = process.cmdline()
-            places = [*words, process.cwd(), *process.environ().values()]
-            if process.pid not in known and any(str(stack.folder) in place for place in places):
+            texts = [*words, process.cwd(), *process.environ().values()]
+            if process.pid not in known and any(str(stack.folder) in text for text in texts):
                 found.append(f"process {process.pid}, parent {process.ppid()}: {words}")
     return found
 
 
-def assert_all_is_well(
-    stack: Stack, books: Books, outside: Callable[[Stack], list[str]] = processes_outside
+def assert_consistent(
+    stack: Stack, expected: ExpectedRows, outside: Callable[[Stack], list[str]] = processes_outside
 ) -> tuple[int, int]:
-    """Every row once, sums to the cent; no lock, half-built model, process or container is left.
+    """Check that every row is there once, all sums match, and nothing is left behind.
+
+    Locks, unfinished models, processes and containers must not be left behind.
 
     Args:
-        stack: in which no run is on its way.
-        books: all that it was given.
-        outside: names what runs that nothing of the stack waits for.
+        stack: A stack without a running DAG run.
+        expected: All rows that the stack was given.
+        outside: Returns the stack's orphaned processes or containers.
 
     Returns:
-        How many rows are lost, and how many doubled: none.
+        The numbers of lost and of duplicated rows, both 0.
     """
-    compared = books.compare(stack)
+    compared = expected.compare(stack)
     assert compared == (0, 0)
-    books.assert_sums(stack)
-    for question in (LOCKS, HALF_BUILT):
-        wait_until(lambda question=question: stack.query(question) == [], 30)
+    expected.assert_sums(stack)
+    for query in (LOCKS, UNFINISHED_MODELS):
+        wait_until(lambda query=query: stack.query(query) == [], 30)
     wait_until(lambda: outside(stack) == [], 30)
     return compared
 
 
 def publish(table: str, rows: Iterable[list]) -> None:
-    """Put rows into the folder of RELIABILITY_RESULTS, if named, over those of the same faults."""
+    """Write rows to the folder RELIABILITY_RESULTS, if set, and replace those of equal faults."""
     folder, rows = os.environ.get("RELIABILITY_RESULTS"), {row[0]: row for row in rows}
     if not folder or not rows:
         return
@@ -197,25 +204,29 @@ def publish(table: str, rows: Iterable[list]) -> None:
 
 
 @dataclass
-class Figures:
-    """Rows of the table of faults, kept as they come: each run writes its own over the last."""
+class DagResults:
+    """The table of DAG faults: for each fault, its tries.
+
+    Attributes:
+        tries: Lost rows, duplicated rows, outcome and seconds of each try, by fault.
+    """
 
     tries: dict[str, list[tuple[int, int, str, float]]] = field(
         default_factory=lambda: defaultdict(list)
     )
 
-    def add(self, fault: str, lost: int, doubled: int, happened: str, seconds: float) -> None:
-        """Count one try, and how many seconds after the fault it was over."""
-        self.tries[fault].append((lost, doubled, happened, seconds))
+    def add(self, fault: str, lost: int, duplicated: int, outcome: str, seconds: float) -> None:
+        """Add one try that finished `seconds` after its fault."""
+        self.tries[fault].append((lost, duplicated, outcome, seconds))
 
     def row(self, fault: str) -> list:
-        lost, doubled, happened, seconds = zip(*self.tries[fault], strict=True)
-        counts = ", ".join(f"{number} {what}" for what, number in Counter(happened).most_common())
-        told = f"{counts}; over within {max(seconds):.0f} s"
-        return [fault, len(lost), sum(lost), sum(doubled), told]
+        lost, duplicated, outcomes, seconds = zip(*self.tries[fault], strict=True)
+        counts = ", ".join(f"{count} × {text}" for text, count in Counter(outcomes).most_common())
+        outcome = f"{counts}; finished within {max(seconds):.0f} s"
+        return [fault, len(lost), sum(lost), sum(duplicated), outcome]
 
     def write(self) -> None:
-        """Print the rows, and publish them."""
+        """Print and publish the rows."""
         rows = [self.row(fault) for fault in self.tries]
         for row in rows:
             print(*row, sep=" | ")

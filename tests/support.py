@@ -1,4 +1,4 @@
-"""What the tests that cross components share."""
+"""Shared helpers of the tests that cross components."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def free_port() -> int:
 
 @dataclass
 class Truth:
-    """What the sample holds, computed from the file with nothing of the project."""
+    """Facts about the sample, computed from its file independently of the project's code."""
 
     rows: int
     distinct: set[tuple]
@@ -47,7 +47,7 @@ class Truth:
 
 @dataclass
 class Stack:
-    """A stack in a folder of its own, driven by the Makefile as a person drives it."""
+    """A stack in a separate folder, controlled through the Makefile as a user would."""
 
     folder: Path
     environment: dict[str, str]
@@ -73,7 +73,7 @@ class Stack:
 
     @property
     def supervisord(self) -> psutil.Process:
-        """The process that has started all others, without Docker."""
+        """The supervisor of all processes of a stack without Docker."""
         return psutil.Process(int((self.folder / "state" / "supervisord.pid").read_text()))
 
     def connect(self, role: str = "postgres"):
@@ -93,7 +93,7 @@ class Stack:
 
 
 class Api:
-    """A REST API that speaks JSON, for who is logged in."""
+    """A client of a JSON REST API with cookies and headers for its login."""
 
     def __init__(self, port: str) -> None:
         cookies = urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar())
@@ -109,7 +109,7 @@ class Api:
 
 
 def airflow_api(environment: dict[str, str]) -> Api:
-    """That of a stack's Airflow, as the administrator."""
+    """Log in to a stack's Airflow as the administrator."""
     api = Api(environment["AIRFLOW_PORT"])
     login = {"username": "airflow", "password": environment["AIRFLOW_ADMIN_PASSWORD"]}
     api.headers["Authorization"] = f"Bearer {api('/auth/token', login)['access_token']}"
@@ -117,7 +117,7 @@ def airflow_api(environment: dict[str, str]) -> Api:
 
 
 def superset_api(environment: dict[str, str]) -> Api:
-    """That of a stack's Superset, as the administrator."""
+    """Log in to a stack's Superset as the administrator."""
     api = Api(environment["SUPERSET_PORT"])
     login = {"username": "admin", "password": environment["SUPERSET_ADMIN_PASSWORD"]}
     token = api("/api/v1/security/login", login | {"provider": "db"})["access_token"]
@@ -127,7 +127,7 @@ def superset_api(environment: dict[str, str]) -> Api:
 
 
 def add_chart(environment: dict[str, str], name: str) -> int:
-    """Make a chart as a person would, beside those of git; returns its id."""
+    """Create a chart through the API, as a user's own chart, and return its id."""
     superset = superset_api(environment)
     dataset = superset("/api/v1/dataset/")["result"][0]
     body = {"datasource_id": dataset["id"], "datasource_type": "table", "viz_type": "table"}
@@ -135,17 +135,17 @@ def add_chart(environment: dict[str, str], name: str) -> int:
 
 
 def amount(text: str) -> Decimal:
-    """What a statement's text says of money; none is 0."""
+    """Parse an amount of a bank statement. An empty text is 0."""
     return Decimal(text.replace(",", "").strip() or 0)
 
 
 def task_states(trigger: subprocess.CompletedProcess) -> list[tuple[str, str]]:
-    """How each task ended, in the order in which `make trigger` printed it."""
+    """Return each task and its final state, in the order that `make trigger` printed."""
     return re.findall(r"[✓✗] (\w+) +(success|failed|upstream_failed) ", trigger.stdout)
 
 
 def listen(alerts: list[str]) -> http.server.HTTPServer:
-    """A service that hears of failures: it keeps what is posted to it."""
+    """Start an HTTP server that appends each posted alert to the list."""
 
     class Listener(http.server.BaseHTTPRequestHandler):
         def do_POST(self):
@@ -162,7 +162,7 @@ def listen(alerts: list[str]) -> http.server.HTTPServer:
 
 
 def stack_environment(folder: Path) -> dict[str, str]:
-    """Settings of a stack that disturbs no other: a folder, ports and secrets of its own."""
+    """Return the settings of an isolated stack: separate folder, ports and secrets."""
     names = (
         *("POSTGRES", "LOADER", "TRANSFORMER", "REPORTER"),
         *("AIRFLOW_DB", "AIRFLOW_ADMIN", "SUPERSET_DB", "SUPERSET_ADMIN"),
@@ -180,7 +180,7 @@ def stack_environment(folder: Path) -> dict[str, str]:
 
 
 def docker(*arguments: str) -> str:
-    """What the docker command prints."""
+    """Run docker and return its output."""
     done = subprocess.run(["docker", *arguments], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()

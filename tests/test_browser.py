@@ -1,6 +1,6 @@
-"""What a person sees: the DAG run from Airflow's pages, and the dashboard, in one real browser.
+"""A user triggers the DAG in Airflow's pages and sees the dashboard, in a real browser.
 
-The tests of this file run in their order on one stack, which nobody has loaded anything into.
+The tests of this file run in order on one stack, which is empty at first.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from support import PROJECT, THRESHOLD
 DASHBOARD = "/superset/dashboard/monitoring/"
 ALERT = "Alert: Accounts over the withdrawal threshold"
 CHARTS = len(list((PROJECT / "superset" / "assets" / "charts").glob("*.yaml")))
-LONG = 60_000  # milliseconds, for what starts processes
+TIMEOUT = 60_000  # milliseconds, enough for steps that start processes
 
 
 class Browser:
-    """One person's browser, which remembers whom it asked and what came back from charts."""
+    """A browser session that records its requests and the status of each chart's data."""
 
     def __init__(self, context, environment) -> None:
         self.page: Page = context.new_page()
         self.airflow = f"http://localhost:{environment['AIRFLOW_PORT']}"
         self.superset = f"http://localhost:{environment['SUPERSET_PORT']}"
-        self.asked: set[str] = set()
+        self.requested: set[str] = set()
         self.chart_data: list[int] = []
-        context.on("request", lambda request: self.asked.add(request.url))
+        context.on("request", lambda request: self.requested.add(request.url))
         context.on("response", self._note)
 
     def _note(self, response: Response) -> None:
@@ -44,24 +44,24 @@ class Browser:
         self.page.keyboard.press("Enter")
 
     def open_dashboard(self, width: int = 1440) -> None:
-        """Return when each chart has been drawn."""
+        """Open the dashboard and wait until every chart is drawn."""
         self.page.set_viewport_size({"width": width, "height": 900})
         self.page.goto(self.superset + DASHBOARD)
         charts = self.page.locator("[data-test-chart-name]")
-        expect(charts).to_have_count(CHARTS, timeout=LONG)
+        expect(charts).to_have_count(CHARTS, timeout=TIMEOUT)
         for chart in charts.all():
             chart.scroll_into_view_if_needed()
-            expect(chart.locator(".slice_container")).to_be_visible(timeout=LONG)
-            expect(chart.locator(".loading")).to_have_count(0, timeout=LONG)
+            expect(chart.locator(".slice_container")).to_be_visible(timeout=TIMEOUT)
+            expect(chart.locator(".loading")).to_have_count(0, timeout=TIMEOUT)
 
-    def photograph(self, path: Path) -> None:
-        """The whole page, with its header where it belongs."""
+    def take_screenshot(self, path: Path) -> None:
+        """Save a screenshot of the whole page, scrolled to its top."""
         self.page.evaluate("window.scrollTo(0, 0)")
-        self.page.wait_for_timeout(1_000)  # milliseconds, for what moves when the page does
+        self.page.wait_for_timeout(1_000)  # milliseconds, until moving elements have settled
         self.page.screenshot(path=path, full_page=True)
 
     def rows(self, chart: str):
-        """The lines of a table, by the chart's title."""
+        """Return the rows of a table chart by its title."""
         return self.page.locator(f"[data-test-chart-name='{chart}'] tbody tr")
 
     def assert_no_error(self) -> None:
@@ -69,13 +69,13 @@ class Browser:
         assert len(self.chart_data) >= CHARTS
         assert set(self.chart_data) <= {200, 202}
 
-    def assert_not_sideways(self) -> None:
+    def assert_no_horizontal_scroll(self) -> None:
         width = self.page.evaluate("document.documentElement.scrollWidth")
         assert width <= self.page.viewport_size["width"]
 
 
 @pytest.fixture(scope="module")
-def person(browser, stack):
+def user(browser, stack):
     up = stack.make("demo-up")
     assert up.returncode == 0, up.stdout
     context = browser.new_context(locale="en-US", timezone_id="UTC")
@@ -90,23 +90,23 @@ def pictures(request, tmp_path_factory):
     return folder
 
 
-def test_the_dashboard_opens_without_errors_on_an_empty_warehouse(person, stack, pictures):
+def test_the_dashboard_opens_without_errors_on_an_empty_warehouse(user, stack, pictures):
     assert stack.query("select count(*) from raw.transactions") == [(0,)]
     password = stack.environment["SUPERSET_ADMIN_PASSWORD"]
-    person.log_in(f"{person.superset}/login/", "admin", password)
-    expect(person.page).not_to_have_url(re.compile("/login"), timeout=LONG)
-    person.open_dashboard()
-    person.assert_no_error()
-    expect(person.rows(ALERT)).to_have_count(0)
-    person.photograph(pictures / "dashboard-empty.png")
+    user.log_in(f"{user.superset}/login/", "admin", password)
+    expect(user.page).not_to_have_url(re.compile("/login"), timeout=TIMEOUT)
+    user.open_dashboard()
+    user.assert_no_error()
+    expect(user.rows(ALERT)).to_have_count(0)
+    user.take_screenshot(pictures / "dashboard-empty.png")
 
 
-def test_a_click_in_airflow_runs_the_dag(person, stack, pictures):
-    page = person.page
+def test_a_click_in_airflow_runs_the_dag(user, stack, pictures):
+    page = user.page
     page.set_viewport_size({"width": 1440, "height": 900})
-    person.log_in(person.airflow, "airflow", stack.environment["AIRFLOW_ADMIN_PASSWORD"])
-    page.wait_for_url(f"{person.airflow}/")
-    page.goto(f"{person.airflow}/dags/transactions_elt")
+    user.log_in(user.airflow, "airflow", stack.environment["AIRFLOW_ADMIN_PASSWORD"])
+    page.wait_for_url(f"{user.airflow}/")
+    page.goto(f"{user.airflow}/dags/transactions_elt")
     page.get_by_role("button", name="Trigger").first.click()
     form = page.get_by_role("dialog")
     form.locator("input[name=element_file]").fill("transactions_data.csv")
@@ -119,52 +119,53 @@ def test_a_click_in_airflow_runs_the_dag(person, stack, pictures):
     }
     for task, state in states.items():
         row = page.get_by_role("row").filter(has=page.get_by_role("link", name=task))
-        expect(row).to_contain_text(state, timeout=LONG)
-    page.reload()  # the grid beside the table lags behind it
+        expect(row).to_contain_text(state, timeout=TIMEOUT)
+    page.reload()  # the grid next to the table updates later than the table
     expect(page.get_by_role("link", name="test_transformed_data").first).to_be_visible()
     page.wait_for_load_state("networkidle")
     page.screenshot(path=pictures / "airflow-run.png")
 
 
-def test_the_dashboard_shows_the_truth(person, truth, pictures):
-    person.open_dashboard()
-    person.assert_no_error()
-    person.assert_not_sideways()
-    shown = []
-    for row in person.rows(ALERT).all():
+def test_the_dashboard_shows_the_sums_of_the_file(user, truth, pictures):
+    user.open_dashboard()
+    user.assert_no_error()
+    user.assert_no_horizontal_scroll()
+    rows = []
+    for row in user.rows(ALERT).all():
         account, *amounts = row.locator("td").all_inner_texts()
-        shown.append((account, *(Decimal(amount.replace(",", "")) for amount in amounts)))
+        rows.append((account, *(Decimal(amount.replace(",", "")) for amount in amounts)))
     over = [
         (account, sums[0], THRESHOLD) for account, sums in truth.sums.items() if sums[0] > THRESHOLD
     ]
-    assert shown == sorted(over, key=lambda each: each[1], reverse=True)
-    assert len(shown) == 5
-    expect(person.rows("Backdated transactions")).to_have_count(truth.backdated)
-    person.photograph(pictures / "dashboard.png")
+    assert rows == sorted(over, key=lambda item: item[1], reverse=True)
+    assert len(rows) == 5
+    expect(user.rows("Backdated transactions")).to_have_count(truth.backdated)
+    user.take_screenshot(pictures / "dashboard.png")
 
 
-def test_the_dashboard_fits_a_phone(person, pictures):
-    person.open_dashboard(width=390)
-    person.assert_no_error()
-    person.assert_not_sideways()
-    for chart in person.page.locator("[data-test-chart-name]").all():
+def test_the_dashboard_fits_a_phone(user, pictures):
+    user.open_dashboard(width=390)
+    user.assert_no_error()
+    user.assert_no_horizontal_scroll()
+    for chart in user.page.locator("[data-test-chart-name]").all():
         box = chart.bounding_box()
         assert box["x"] >= 0
         assert box["x"] + box["width"] <= 390
-        if chart.locator("table, canvas").count():  # single numbers stand two in a row
+        if chart.locator("table, canvas").count():  # charts of single numbers share a row
             assert box["width"] > 300
-    person.photograph(pictures / "dashboard-phone.png")
+    user.take_screenshot(pictures / "dashboard-phone.png")
 
 
-def test_both_sessions_live_side_by_side(person):
-    person.page.goto(f"{person.airflow}/dags/transactions_elt")
-    expect(person.page.get_by_role("button", name="Trigger").first).to_be_visible()
-    person.page.goto(person.superset + DASHBOARD)
-    expect(person.page.locator("[data-test-chart-name]").first).to_be_visible(timeout=LONG)
-    assert "/login" not in person.page.url
+def test_airflow_and_superset_sessions_coexist(user):
+    user.page.goto(f"{user.airflow}/dags/transactions_elt")
+    expect(user.page.get_by_role("button", name="Trigger").first).to_be_visible()
+    user.page.goto(user.superset + DASHBOARD)
+    expect(user.page.locator("[data-test-chart-name]").first).to_be_visible(timeout=TIMEOUT)
+    assert "/login" not in user.page.url
 
 
-def test_the_browser_asked_no_host_but_ours(person):
-    ours = {urlsplit(address).netloc for address in (person.airflow, person.superset)}
-    hosts = {urlsplit(url).netloc for url in person.asked if not url.startswith(("data:", "blob:"))}
-    assert hosts == ours
+def test_the_browser_contacts_no_foreign_host(user):
+    own_hosts = {urlsplit(address).netloc for address in (user.airflow, user.superset)}
+    requested = [url for url in user.requested if not url.startswith(("data:", "blob:"))]
+    hosts = {urlsplit(url).netloc for url in requested}
+    assert hosts == own_hosts

@@ -1,4 +1,4 @@
-"""What is installed: locked with hashes from the public index, and looked up by `make check-dependencies`."""
+"""Dependencies are locked with hashes, and `make check-dependencies` finds vulnerabilities."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ KNOWN = {"id": "PYSEC-2014-8", "affected": [{
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda path: path.parent.name)
 def test_every_package_is_locked_with_its_hash(lock):
     packages = tomllib.loads(lock.read_text())["package"]
-    others = [each for each in packages if each["source"] != INDEX]
-    ours = {place for each in others for place in each["source"].values()}
-    assert ours in ({"."}, {".", "stack"}), "the project itself, and what it takes of another"
+    local_packages = [package for package in packages if package["source"] != INDEX]
+    folders = {folder for package in local_packages for folder in package["source"].values()}
+    assert folders in ({"."}, {".", "stack"}), "only the project itself and stack/ are local"
     assert len(packages) > 5
     for package in packages:
-        if package in others:
+        if package in local_packages:
             continue
         files = [*package.get("wheels", []), *([package["sdist"]] if "sdist" in package else [])]
         assert files, package["name"]
@@ -42,7 +42,7 @@ def test_every_package_is_locked_with_its_hash(lock):
             assert file["url"].startswith("https://files.pythonhosted.org/"), package["name"]
 
 
-def test_every_lock_is_one_of_those_looked_after():
+def test_the_makefile_lists_every_locked_project():
     projects = re.search(r"^PROJECTS := (.*)$", (PROJECT / "Makefile").read_text(), re.M)[1]
     assert {lock.parent for lock in LOCKS} == {
         (PROJECT / name).resolve() for name in projects.split()
@@ -61,13 +61,13 @@ def test_every_image_and_uv_has_one_version():
 
 @pytest.fixture
 def service(monkeypatch):
-    """A vulnerability service of our own: what it answers, by the names of packages."""
+    """Run a vulnerability service and yield its answers by package name."""
     known: dict[str, list[dict]] = {}
 
     class Service(http.server.BaseHTTPRequestHandler):
         def do_POST(self):
-            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            vulns = known.get(asked["package"]["name"])
+            query = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            vulns = known.get(query["package"]["name"])
             answer = json.dumps({"vulns": vulns} if vulns else {}).encode()
             self.send_response(200)
             self.send_header("Content-Length", str(len(answer)))
@@ -85,8 +85,8 @@ def service(monkeypatch):
 
 
 @pytest.fixture
-def audit(tmp_path):
-    """Runs the script over the lock of the tools, with an allow-list of its own."""
+def check(tmp_path):
+    """Return a function that checks the root's lock against an allow-list."""
     shutil.copy(PROJECT / "scripts" / "check_dependencies.py", tmp_path)
 
     def run(allowed: str = "") -> tuple[int, str]:
@@ -102,14 +102,14 @@ def audit(tmp_path):
     return run
 
 
-def test_nothing_known_is_a_pass_where_the_service_knows_something(service, audit):
+def test_only_allowed_vulnerabilities_are_a_pass(service, check):
     service["jinja2"] = [KNOWN]
-    # The tools have jinja2 themselves; the service here says the same of every version.
-    code, said = audit(allowance("jinja2", "PYSEC-2014-8", days=1))
-    assert code == 0, said
-    assert "1 known vulnerabilities, 0 of them not accepted" in said
-    assert re.search(r"copyleft or unknown licences, of \d+ packages", said)
-    assert re.search(r"^  psycopg2-binary .*LGPL.* tools$", said, re.M)
+    # The root's lock contains jinja2. This service reports all its versions as vulnerable.
+    code, output = check(allowance("jinja2", "PYSEC-2014-8", days=1))
+    assert code == 0, output
+    assert "1 known vulnerabilities, 0 of them not accepted" in output
+    assert re.search(r"copyleft or unknown licences, of \d+ packages", output)
+    assert re.search(r"^  psycopg2-binary .*LGPL.* tools$", output, re.M)
 
 
 def allowance(package: str, identity: str, days: int) -> str:
@@ -122,24 +122,24 @@ def allowance(package: str, identity: str, days: int) -> str:
     "allowed",
     ["", allowance("jinja2", "PYSEC-2014-8", days=-2), allowance("jinja2", "PYSEC-1", days=9)],
 )
-def test_what_is_known_fails_until_it_is_allowed(service, audit, allowed):
+def test_a_vulnerability_that_is_not_allowed_fails(service, check, allowed):
     service["jinja2"] = [KNOWN]
-    code, said = audit(allowed)
+    code, output = check(allowed)
     assert code == 1
-    assert re.search(r"✗ jinja2 \S+ in \.: PYSEC-2014-8, fixed in 2\.7\.2$", said, re.M)
+    assert re.search(r"✗ jinja2 \S+ in \.: PYSEC-2014-8, fixed in 2\.7\.2$", output, re.M)
 
 
-def test_a_service_that_knows_nothing_is_no_pass(service, audit):
-    code, said = audit()
+def test_a_service_without_any_data_is_not_a_pass(service, check):
+    code, output = check()
     assert code == 2
-    assert said.splitlines()[-1].startswith(
+    assert output.splitlines()[-1].startswith(
         "check_dependencies: cannot check for vulnerabilities: the service reports none"
     )
 
 
-def test_a_service_that_is_away_is_no_pass(audit, monkeypatch):
+def test_an_unreachable_service_is_not_a_pass(check, monkeypatch):
     monkeypatch.setenv("OSV_URL", f"http://127.0.0.1:{free_port()}")
-    code, said = audit()
+    code, output = check()
     assert code == 2
-    assert "Connection refused" in said.splitlines()[-1]
-    assert "Traceback" not in said
+    assert "Connection refused" in output.splitlines()[-1]
+    assert "Traceback" not in output

@@ -1,6 +1,6 @@
-"""The main job, as a person does it: `make demo`, through Airflow's REST API, on real parts.
+"""`make demo` and its follow-ups work on a real stack, through Airflow's REST API.
 
-The tests of this file run in their order on one stack; each starts from what the last one left.
+The tests of this file run in order on one stack; each continues where the previous one ended.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from support import THRESHOLD, Stack, free_port, task_states
 BACKDATED = "value_date_greater_than_transaction_date"
 REFUSED = (
     psycopg2.errors.InsufficientPrivilege,
-    psycopg2.errors.ObjectNotInPrerequisiteState,  # a view that nobody can write to
+    psycopg2.errors.ObjectNotInPrerequisiteState,  # a view that is not updatable
 )
 HEADER = (
     "Account No,DATE,TRANSACTION DETAILS,CHQ.NO.,VALUE DATE,"
@@ -37,19 +37,19 @@ def counts(stack) -> tuple[int, int]:
 
 
 def task_log(stack, task_id: str) -> str:
-    """What the newest try of that task has logged."""
+    """Return the log of the task's newest try."""
     logs = (stack.folder / "state" / "logs" / "tasks").glob(f"**/task_id={task_id}/*.log")
     newest = max(logs, key=lambda path: path.stat().st_mtime)
     return "\n".join(json.loads(line)["event"] for line in newest.read_text().splitlines())
 
 
-def processes(shown: str) -> dict[str, int]:
-    """Pids by the names that `make demo-status` prints."""
-    return {name: int(pid) for name, pid in re.findall(r"(\S+) +RUNNING +pid (\d+)", shown)}
+def processes(status: str) -> dict[str, int]:
+    """Parse the pids by process name from the output of `make demo-status`."""
+    return {name: int(pid) for name, pid in re.findall(r"(\S+) +RUNNING +pid (\d+)", status)}
 
 
 def kill(stack, *names: str) -> None:
-    """Kill processes as a crash would, and return when the stack is healthy without them."""
+    """Kill processes as a crash would and wait until their successors are healthy."""
     before = processes(stack.make("demo-status").stdout)
     for name in names:
         os.kill(before[name], signal.SIGKILL)
@@ -60,24 +60,24 @@ def kill(stack, *names: str) -> None:
         if status.returncode == 0 and all(now.get(name, 0) != before[name] for name in names):
             return
         assert time.monotonic() < deadline, status.stdout
-        time.sleep(1.5)  # asking costs what those that start need
+        time.sleep(1.5)  # each check takes CPU time from the starting processes
 
 
-def test_demo_shows_what_came_of_the_sample(stack, truth):
-    told = len(stack.alerts)
+def test_demo_reports_the_results_of_the_sample(stack, truth):
+    alerts_before = len(stack.alerts)
     demo = stack.make("demo")
     assert demo.returncode == 0, demo.stdout
 
-    def shown(label: str) -> int:
+    def number(label: str) -> int:
         return int(re.search(rf"{label} +([\d,]+)", demo.stdout)[1].replace(",", ""))
 
-    assert shown("rows read") == truth.rows
-    assert shown("duplicates removed") == truth.duplicates
-    assert shown("rejected") == 0
-    assert shown("loaded into raw.transactions") == len(truth.distinct)
-    assert shown("rows of staging.transactions") == len(truth.distinct)
-    assert shown("tests failed") == 1
-    assert shown("tests passed") > 10
+    assert number("rows read") == truth.rows
+    assert number("duplicates removed") == truth.duplicates
+    assert number("rejected") == 0
+    assert number("loaded into raw.transactions") == len(truth.distinct)
+    assert number("rows of staging.transactions") == len(truth.distinct)
+    assert number("tests failed") == 1
+    assert number("tests passed") > 10
     assert f"{BACKDATED}: {truth.backdated:,} rows" in demo.stdout
     assert dict(task_states(demo)) == {
         "parse_and_populate_csv": "success",
@@ -87,8 +87,8 @@ def test_demo_shows_what_came_of_the_sample(stack, truth):
     assert f"http://localhost:{stack.environment['AIRFLOW_PORT']}" in demo.stdout
     dashboard = f"http://localhost:{stack.environment['SUPERSET_PORT']}/superset/dashboard/"
     assert dashboard in demo.stdout.splitlines()[-1]
-    # One failed run is one message.
-    assert len(stack.alerts) == told + 1
+    # One failed run sends one message.
+    assert len(stack.alerts) == alerts_before + 1
     assert "transactions_elt: test_transformed_data failed" in stack.alerts[-1]
 
 
@@ -113,11 +113,11 @@ def test_the_log_names_the_failing_test_its_rows_and_their_table(stack, truth):
     log = task_log(stack, "test_transformed_data")
     assert re.search(rf"FAIL {truth.backdated} {BACKDATED}", log)
     relation = re.search(rf'"warehouse"\."audit"\."({BACKDATED})"', log)
-    held = stack.query(f"select count(*) from audit.{relation[1]}", role="reporter")
-    assert held == [(truth.backdated,)]
+    failing_rows = stack.query(f"select count(*) from audit.{relation[1]}", role="reporter")
+    assert failing_rows == [(truth.backdated,)]
 
 
-def test_again_adds_nothing_after_the_server_was_killed(stack):
+def test_a_second_demo_after_a_killed_server_adds_nothing(stack):
     before = counts(stack)
     kill(stack, "postgres")
     assert stack.make("demo").returncode == 0
@@ -125,9 +125,7 @@ def test_again_adds_nothing_after_the_server_was_killed(stack):
     assert stack.query("select count(*) from raw._loads") == [(1,)]
 
 
-def test_a_statement_that_overlaps_adds_what_is_new_after_scheduler_and_superset_were_killed(
-    stack, truth
-):
+def test_an_overlapping_file_adds_only_new_rows_after_the_scheduler_was_killed(stack, truth):
     kill(stack, "airflow-scheduler", "superset")
     known = (stack.data / "transactions_data.csv").read_text().splitlines(keepends=True)[1:101]
     new = '777\',29-Jun-19,A NEW ONE,,2019-06-30,"1,234.50 ",,"5,000.00 ",.\n'
@@ -142,7 +140,7 @@ def test_a_statement_that_overlaps_adds_what_is_new_after_scheduler_and_superset
     assert found == [("2019-06-29", "2019-06-30", "1234.50")]
 
 
-def test_backdated_transactions_were_a_warning_then(stack, truth):
+def test_backdated_transactions_are_a_warning_on_request(stack, truth):
     assert f"WARN {truth.backdated} {BACKDATED}" in task_log(stack, "test_transformed_data")
     newest = (
         "select status from audit.test_results"
@@ -151,7 +149,7 @@ def test_backdated_transactions_were_a_warning_then(stack, truth):
     assert stack.query(newest) == [("warn",)]
 
 
-def test_bad_input_fails_at_once_and_leaves_nothing_after_airflow_was_killed(stack):
+def test_bad_input_fails_without_a_retry_after_airflow_was_killed(stack):
     kill(stack, "airflow-api-server", "airflow-dag-processor")
     before = counts(stack)
     bad = HEADER + "777',29-Jun-19,too few\n"
@@ -172,17 +170,17 @@ def test_bad_input_fails_at_once_and_leaves_nothing_after_airflow_was_killed(sta
     assert list(attempts) == []
 
 
-def test_a_file_outside_the_data_folder_cannot_be_asked_for(stack):
+def test_a_file_outside_the_data_folder_is_refused(stack):
     trigger = stack.make("trigger", "FILE=../../etc/passwd")
     assert trigger.returncode != 0
     assert "Airflow says 4" in trigger.stdout
 
 
-def test_reporter_reads_staging_marts_and_audit_and_nothing_else(stack):
+def test_reporter_reads_only_staging_marts_and_audit(stack):
     connection = stack.connect("reporter")
     connection.autocommit = True
     cursor = connection.cursor()
-    # The second fence is taken down, so that what is tested is the grants.
+    # Turn off the second protection, so that the grants alone are tested.
     cursor.execute("set default_transaction_read_only = off")
     relations = stack.query(
         "select table_schema, table_name from information_schema.tables"
@@ -219,19 +217,18 @@ def test_reporter_reads_staging_marts_and_audit_and_nothing_else(stack):
         )  # fmt: skip
 
 
-def test_a_taken_port_is_named(stack):
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = str(taken.getsockname()[1])
+def test_a_port_in_use_is_named(stack):
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        port = str(listener.getsockname()[1])
         settings = stack.environment | {
             "STATE_DIR": str(stack.folder / "other"),
             "WAREHOUSE_PORT": str(free_port()),
             "SUPERSET_PORT": str(free_port()),
             "AIRFLOW_PORT": port,
         }
-        other = Stack(stack.folder, settings)
-        demo = other.make("demo")
+        demo = Stack(stack.folder, settings).make("demo")
     assert demo.returncode != 0
     assert f"port {port} is not free" in demo.stdout
     assert "AIRFLOW_PORT" in demo.stdout
@@ -239,7 +236,7 @@ def test_a_taken_port_is_named(stack):
     shutil.rmtree(stack.folder / "other", ignore_errors=True)
 
 
-def test_down_leaves_no_process_and_up_finds_the_data_again(stack):
+def test_down_leaves_no_process_and_up_keeps_the_data(stack):
     before = counts(stack)
     pids = processes(stack.make("demo-status").stdout)
     assert stack.make("demo-down").returncode == 0

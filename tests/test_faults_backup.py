@@ -1,6 +1,6 @@
-"""A backup made while the DAG runs, and a stack that is destroyed: what comes back goes on.
+"""A backup made during a DAG run restores a stack that continues the run.
 
-In full only: test_restore.py has the backup of a stack that rests.
+Only in a full run. test_restore.py covers the backup of an idle stack.
 """
 
 from __future__ import annotations
@@ -14,27 +14,27 @@ from harness import (
     FULL,
     SEED,
     TASKS,
-    assert_all_is_well,
+    assert_consistent,
+    component_process,
     metadata,
     new_file,
-    program,
     wait_until,
 )  # fmt: skip
 
-ON_ITS_WAY = "select from dag_run where state in ('queued', 'running')"
+UNFINISHED_RUNS = "select from dag_run where state in ('queued', 'running')"
 
 
-@pytest.mark.skipif(not FULL, reason="the full run's")
+@pytest.mark.skipif(not FULL, reason="only with FAULTS=full")
 @pytest.mark.parametrize("task", TASKS)
-def test_what_a_backup_saw_of_a_run_goes_on(stack, books, figures, chance, task):
-    file = new_file(stack, SEED + len(books.rows), 300_000)
-    books.add(file)
+def test_a_restored_stack_continues_the_run_of_its_backup(stack, expected, dag_results, rng, task):
+    file = new_file(stack, SEED + len(expected.rows), 300_000)
+    expected.add(file)
     with ThreadPoolExecutor(1) as pool:
         watch = pool.submit(
             stack.make, "trigger", f"FILE={file.name}", "BACKDATED=warn", timeout=600
         )
-        wait_until(lambda: program(stack, task), 300)
-        time.sleep(chance.uniform(0, 0.5))
+        wait_until(lambda: component_process(stack, task), 300)
+        time.sleep(rng.uniform(0, 0.5))
         backup = stack.make("backup")
         assert backup.returncode == 0, backup.stdout
         assert "success" in watch.result().stdout
@@ -43,13 +43,13 @@ def test_what_a_backup_saw_of_a_run_goes_on(stack, books, figures, chance, task)
     began = time.monotonic()
     restore = stack.make("restore", f"FROM={newest}", "FORCE=1", timeout=900)
     assert restore.returncode == 0, restore.stdout
-    wait_until(lambda: metadata(stack, ON_ITS_WAY) == [], 600)
+    wait_until(lambda: metadata(stack, UNFINISHED_RUNS) == [], 600)
     ended = time.monotonic() - began
-    # What the backup did not see, the next run brings.
+    # The next run loads the rows that are missing in the backup.
     again = stack.make("trigger", f"FILE={file.name}", "BACKDATED=warn", timeout=600)
     assert again.returncode == 0, again.stdout
-    compared = assert_all_is_well(stack, books)
-    figures.add(
-        "stack destroyed, restored from a backup made beside a run",
-        *compared, "went on", ended,
+    compared = assert_consistent(stack, expected)
+    dag_results.add(
+        "stack destroyed, restored from a backup made during a run",
+        *compared, "continued", ended,
     )  # fmt: skip

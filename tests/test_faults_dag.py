@@ -1,7 +1,7 @@
-"""The DAG on the real stack while its parts are killed: nothing lost, nothing doubled, none left.
+"""The DAG loses and duplicates nothing while parts of the real stack are killed.
 
-Runs after test_end_to_end.py on the same stack; alone, it starts one. Each run loads a file of its
-own, and one part is killed in each of its tasks, at a random moment.
+These tests reuse the stack of test_end_to_end.py or start one. Each run loads a new file, and in
+each of its tasks one part is killed at a random moment.
 """
 
 from __future__ import annotations
@@ -24,26 +24,26 @@ from harness import (
     LOADER,
     SEED,
     TASKS,
-    assert_all_is_well,
-    by_hand,
+    assert_consistent,
+    component_process,
     metadata,
     new_file,
-    program,
+    start_by_hand,
     wait_until,
 )  # fmt: skip
 from support import Stack, task_states
 
 ROWS = 300_000
-# Processes that supervisord has started, by what stands in their command lines.
+# Patterns of the command lines of supervisord's processes.
 PARTS = {
     "scheduler": "airflow scheduler",
     "api-server": "api.server",
     "DAG processor": "dag.processor",
     "Postgres": "postgres -D",
 }
-# Those of one task, from the inside out.
-TASK_PARTS = ("loader or dbt", "task process", "executor's worker")
-# Tests are not retried: they fail when what runs them is killed, or what they ask.
+# Processes of one task, from the innermost to the outermost.
+TASK_PARTS = ("loader or dbt", "task process", "executor worker")
+# The test task is not retried, so it fails when its own processes or the warehouse are killed.
 FATAL_TO_TESTS = {"Postgres", *TASK_PARTS}
 FAILED = "failed (tests are not retried)"
 TASK_INSTANCES = """
@@ -59,7 +59,7 @@ def kills(*parts: str) -> dict[str, str]:
 
 
 def plans() -> list[dict[str, str]]:
-    """Which part is killed in which task: one run by default, each in each when in full."""
+    """Return the part to kill in each task: one run, or every combination in a full run."""
     if not FULL:
         return [kills("scheduler", "loader or dbt", "api-server")]
     parts = (*PARTS, *TASK_PARTS)
@@ -68,7 +68,7 @@ def plans() -> list[dict[str, str]]:
 
 
 def victim(stack: Stack, part: str, process: psutil.Process) -> psutil.Process:
-    """The part that is to be killed while that process of a task runs."""
+    """Return the process of a part. `process` is the running loader or dbt."""
     if part in TASK_PARTS:
         return [process, *process.parents()][TASK_PARTS.index(part)]
     for child in stack.supervisord.children():
@@ -78,8 +78,8 @@ def victim(stack: Stack, part: str, process: psutil.Process) -> psutil.Process:
 
 
 def has_ended(stack: Stack, task: str, before: int) -> bool:
-    """Whether that task of the newest run has, which is later than that one."""
-    with contextlib.suppress(psycopg2.OperationalError):  # the server that has been killed
+    """Tell whether the task has ended in a run that is newer than the run with id `before`."""
+    with contextlib.suppress(psycopg2.OperationalError):  # a killed server is still away
         states = {name: state for name, state, *_ in metadata(stack, TASK_INSTANCES)}
         newer = metadata(stack, NEWEST)[0][0] > before
         return newer and states.get(task) in ("success", "failed", "upstream_failed")
@@ -87,9 +87,13 @@ def has_ended(stack: Stack, task: str, before: int) -> bool:
 
 
 def run_with_faults(
-    stack: Stack, file: Path, plan: dict[str, str], chance: random.Random
+    stack: Stack, file: Path, plan: dict[str, str], rng: random.Random
 ) -> tuple[subprocess.CompletedProcess, dict[str, datetime]]:
-    """Trigger a run of that file and kill as planned; returns its watch, and when it was killed."""
+    """Trigger a run for the file and kill parts as planned.
+
+    Returns:
+        The finished `make trigger`, and the time of the kill by task.
+    """
     killed = {}
     before = metadata(stack, NEWEST)[0][0]
     with ThreadPoolExecutor(1) as pool:
@@ -97,11 +101,12 @@ def run_with_faults(
             stack.make, "trigger", f"FILE={file.name}", "BACKDATED=warn", timeout=900
         )
         for task, part in plan.items():
-            wait = chance.uniform(0, 0.5)
+            wait = rng.uniform(0, 0.5)
             process = wait_until(
-                lambda task=task: program(stack, task) or has_ended(stack, task, before), 300
+                lambda task=task: component_process(stack, task) or has_ended(stack, task, before),
+                300,
             )
-            if process is True:  # too quick to be seen, on a machine that is too busy to look
+            if process is True:  # on a busy machine the task may end before the first check
                 continue
             time.sleep(wait)
             with contextlib.suppress(psutil.NoSuchProcess):  # the task may have ended meanwhile
@@ -111,19 +116,17 @@ def run_with_faults(
 
 
 def first_log(stack: Stack, task: str) -> str:
-    """What the first try of that task in the newest run has logged."""
+    """Return the log of the task's first try in the newest run."""
     logs = stack.folder.glob(f"state/logs/tasks/*/*/task_id={task}/attempt=1.log")
     return max(logs, key=lambda path: path.stat().st_mtime).read_text()
 
 
 @pytest.mark.parametrize("plan", plans(), ids=lambda plan: ", ".join(plan.values()))
-def test_whatever_is_killed_in_a_task_the_run_ends_as_it_should(
-    stack, books, figures, chance, plan
-):
-    seed = SEED + len(books.rows)
+def test_a_run_completes_although_parts_are_killed(stack, expected, dag_results, rng, plan):
+    seed = SEED + len(expected.rows)
     file = new_file(stack, seed, ROWS)
-    books.add(file)
-    watch, killed = run_with_faults(stack, file, plan, chance)
+    expected.add(file)
+    watch, killed = run_with_faults(stack, file, plan, rng)
     assert killed
     instances = {task: rest for task, *rest in metadata(stack, TASK_INSTANCES)}
     fatal = plan["test_transformed_data"] in FATAL_TO_TESTS
@@ -132,27 +135,27 @@ def test_whatever_is_killed_in_a_task_the_run_ends_as_it_should(
         assert state == "success" or (state == "failed" and fatal and task == TASKS[-1]), (
             task, plan, seed, watch.stdout,
         )  # fmt: skip
-        # An api-server or a DAG processor that is away for a while costs no task a try.
+        # A task survives a short outage of the api-server or the DAG processor without a retry.
         if plan[task] in ("api-server", "DAG processor"):
             assert tries == 1, (task, plan, seed)
         if tries > 1 and plan[task] == "loader or dbt":
             assert "the next one begins after a pause" in first_log(stack, task)
-    compared = assert_all_is_well(stack, books)
-    assert not any(program(stack, task) for task in TASKS)
+    compared = assert_consistent(stack, expected)
+    assert not any(component_process(stack, task) for task in TASKS)
     for task, when in killed.items():
         state, tries, end = instances[task]
-        happened = ("went on" if tries == 1 else "tried again") if state == "success" else FAILED
+        outcome = ("continued" if tries == 1 else "retried") if state == "success" else FAILED
         seconds = (end - when).total_seconds()
-        figures.add(f"kill -9: {plan[task]}, in a task", *compared, happened, seconds)
+        dag_results.add(f"{plan[task]} killed during a task", *compared, outcome, seconds)
 
 
-def test_two_runs_at_once_take_turns_and_loads_beside_them_double_nothing(stack, books, figures):
+def test_concurrent_runs_and_manual_loads_duplicate_nothing(stack, expected, dag_results):
     files = [new_file(stack, SEED + n, ROWS // 2) for n in (1, 2)]
     lines = [file.read_text().splitlines(keepends=True) for file in files]
     overlap = stack.data / "transactions_overlap.csv"
     overlap.write_text("".join([*lines[0][: ROWS // 4], *lines[1][1 : ROWS // 4]]))
     for file in [*files, overlap]:
-        books.add(file)
+        expected.add(file)
     began = time.monotonic()
     with ThreadPoolExecutor(2) as pool:
         runs = [
@@ -160,7 +163,7 @@ def test_two_runs_at_once_take_turns_and_loads_beside_them_double_nothing(stack,
             for file in files
         ]
         for load in [
-            by_hand(stack, "loader", LOADER, "load", *each) for each in ([overlap], files)
+            start_by_hand(stack, "loader", LOADER, "load", *each) for each in ([overlap], files)
         ]:
             out, _ = load.communicate(timeout=300)
             assert load.returncode == 0, out
@@ -168,6 +171,6 @@ def test_two_runs_at_once_take_turns_and_loads_beside_them_double_nothing(stack,
         assert {state for _, state in task_states(run.result())} == {"success"}, run.result()
     second, first = metadata(stack, RUNS)
     assert second[0] >= first[1]
-    fault = "two DAG runs at once, and two loads of the same files by hand"
-    compared = assert_all_is_well(stack, books)
-    figures.add(fault, *compared, "took turns", time.monotonic() - began)
+    fault = "two concurrent DAG runs, beside two manual loads of the same files"
+    compared = assert_consistent(stack, expected)
+    dag_results.add(fault, *compared, "ran one after the other", time.monotonic() - began)

@@ -1,6 +1,6 @@
-"""dbt killed at random moments and run twice at once: it builds what a rebuild builds.
+"""Killed and concurrent dbt runs give the same tables as a full rebuild.
 
-On the stack of the other tests, beside its Airflow.
+These tests use the stack of the other tests while its Airflow runs.
 """
 
 from __future__ import annotations
@@ -10,51 +10,62 @@ import time
 
 import pytest
 
-from harness import DBT, FULL, LOADER, Books, assert_all_is_well, by_hand, new_file, wait_until
+from harness import (
+    DBT,
+    FULL,
+    LOADER,
+    ExpectedRows,
+    assert_consistent,
+    new_file,
+    start_by_hand,
+    wait_until,
+)
 from support import Stack
 
-KILLED, TWICE = "kill -9: dbt run", "two dbt run at once, beside a load"
-DBT_IS_CONNECTED = "select pid from pg_stat_activity where usename = 'transformer'"
-# All but when it was built; millions of rows are more text than a string may hold.
-BUILT = """
+KILLED, CONCURRENT = "dbt run killed", "two concurrent dbt runs, beside a load"
+DBT_SESSIONS = "select pid from pg_stat_activity where usename = 'transformer'"
+# All columns except the build times. Hashes are summed because Postgres texts are limited to 1 GB.
+CHECKSUM = """
     select count(*), sum(hashtextextended(row, 0)::numeric) from (
         select (to_jsonb(each) - '_staged_at' - '_first_staged_at')::text as row from {} as each
     ) as rows
 """
 
 
-def built(stack: Stack) -> list[list[tuple]]:
+def checksums(stack: Stack) -> list[list[tuple]]:
     tables = "staging.transactions", "marts.daily_account_flows"
-    return [stack.query(BUILT.format(table)) for table in tables]
+    return [stack.query(CHECKSUM.format(table)) for table in tables]
 
 
-def load_and_run_dbt(stack: Stack, books: Books, seed: int, runs: int) -> list[subprocess.Popen]:
-    """A new file, and so many `dbt run`: after the load when it is one, else beside it."""
+def load_and_run_dbt(
+    stack: Stack, expected: ExpectedRows, seed: int, runs: int
+) -> list[subprocess.Popen]:
+    """Start the load of a new file and `runs` runs of dbt. A single run waits for the load."""
     file = new_file(stack, seed, 2_000)
-    books.add(file)
-    load = by_hand(stack, "loader", LOADER, "load", file)
+    expected.add(file)
+    load = start_by_hand(stack, "loader", LOADER, "load", file)
     if runs == 1:
         assert load.wait(timeout=120) == 0
-    return [load, *(by_hand(stack, "transformer", DBT, "run") for _ in range(runs))]
+    return [load, *(start_by_hand(stack, "transformer", DBT, "run") for _ in range(runs))]
 
 
-@pytest.mark.parametrize("fault", [KILLED, TWICE])
-def test_dbt_builds_what_a_rebuild_builds(stack, books, figures, chance, fault):
+@pytest.mark.parametrize("fault", [KILLED, CONCURRENT])
+def test_dbt_after_a_fault_matches_a_full_rebuild(stack, expected, dag_results, rng, fault):
     for _ in range(20 if FULL else 1):
         began = time.monotonic()
-        seed = chance.randrange(10**6)
-        running = load_and_run_dbt(stack, books, seed, runs=1 if fault == KILLED else 2)
+        seed = rng.randrange(10**6)
+        running = load_and_run_dbt(stack, expected, seed, runs=1 if fault == KILLED else 2)
         if fault == KILLED:
-            wait_until(lambda: stack.query(DBT_IS_CONNECTED))
-            time.sleep(chance.uniform(0, 1.5))
+            wait_until(lambda: stack.query(DBT_SESSIONS))
+            time.sleep(rng.uniform(0, 1.5))
             running[-1].kill()
         for process in running:
             process.communicate(timeout=300)
-        again = by_hand(stack, "transformer", DBT, "run")
+        again = start_by_hand(stack, "transformer", DBT, "run")
         assert again.wait(timeout=300) == 0, again.stdout.read()
-        compared = assert_all_is_well(stack, books)
-        figures.add(fault, *compared, "mended by the next run", time.monotonic() - began)
-    incremental = built(stack)
-    rebuild = by_hand(stack, "transformer", DBT, "run", "--full-refresh")
+        compared = assert_consistent(stack, expected)
+        dag_results.add(fault, *compared, "repaired by the next run", time.monotonic() - began)
+    incremental = checksums(stack)
+    rebuild = start_by_hand(stack, "transformer", DBT, "run", "--full-refresh")
     assert rebuild.wait(timeout=600) == 0, rebuild.stdout.read()
-    assert built(stack) == incremental
+    assert checksums(stack) == incremental

@@ -1,4 +1,4 @@
-"""What removes data asks before, with Docker or without, and takes no answer for no."""
+"""Make targets that remove data ask first, and only "yes" confirms."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ QUESTION = "Type yes: "
 
 @pytest.fixture(params=["demo-reset", "clean"])
 def remover(request, tmp_path):
-    """A target, a file in the state that it removes, and what stands for Docker."""
+    """Return a target that removes data, and a folder with such data and a fake Docker."""
     (tmp_path / "state").mkdir()
     (tmp_path / "state" / "history").touch()
     history = tmp_path / "state" / "history"
@@ -24,37 +24,37 @@ def remover(request, tmp_path):
     return request.param, tmp_path
 
 
-def make(place, *arguments: str, said: str | None = None) -> subprocess.CompletedProcess:
-    """Run make on a stack in that folder; standard input is closed, or what is `said`."""
-    environment = stack_environment(place) | {"PATH": f"{place}:{os.environ['PATH']}"}
-    closed = ["sh", "-c", 'exec "$@" <&-', "sh"] if said is None else []
+def make(folder, *arguments: str, answer: str | None = None) -> subprocess.CompletedProcess:
+    """Run make on a stack in a folder. `answer` is its standard input; None closes it."""
+    environment = stack_environment(folder) | {"PATH": f"{folder}:{os.environ['PATH']}"}
+    closed = ["sh", "-c", 'exec "$@" <&-', "sh"] if answer is None else []
     return subprocess.run(
         [*closed, "make", "--no-print-directory", *arguments], cwd=PROJECT, env=environment,
-        input=said, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        input=answer, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("said", [None, "", "\n", "no\n", "y\n", "yes please\n"])
-def test_nothing_is_removed_unless_somebody_says_yes(remover, said):
-    target, place = remover
-    done = make(place, target, said=said)
+@pytest.mark.parametrize("answer", [None, "", "\n", "no\n", "y\n", "yes please\n"])
+def test_nothing_is_removed_without_a_yes(remover, answer):
+    target, folder = remover
+    done = make(folder, target, answer=answer)
     assert done.returncode != 0
     assert QUESTION in done.stdout
     assert "nothing was removed" in done.stdout
     assert "Error 1" in done.stdout  # the recipe's own exit code; make's is 2
-    assert (place / "state" / "history").exists()
+    assert (folder / "state" / "history").exists()
 
 
-@pytest.mark.parametrize(("force", "said"), [([], "yes\n"), (["FORCE=1"], None)])
-def test_it_is_removed_for_a_yes_or_with_force(remover, force, said):
-    target, place = remover
-    done = make(place, target, *force, said=said)
+@pytest.mark.parametrize(("force", "answer"), [([], "yes\n"), (["FORCE=1"], None)])
+def test_a_yes_or_force_removes_the_data(remover, force, answer):
+    target, folder = remover
+    done = make(folder, target, *force, answer=answer)
     assert done.returncode == 0, done.stdout
-    assert (QUESTION in done.stdout) is (said is not None)
-    assert not (place / "state" / "history").exists()
+    assert (QUESTION in done.stdout) is (answer is not None)
+    assert not (folder / "state" / "history").exists()
 
 
-def test_where_there_is_nothing_nobody_is_asked(tmp_path):
+def test_reset_without_data_does_not_ask(tmp_path):
     done = make(tmp_path, "demo-reset")
     assert done.returncode == 0, done.stdout
     assert QUESTION not in done.stdout

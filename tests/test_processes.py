@@ -1,4 +1,4 @@
-"""What the processes of the stack show of themselves: addresses, command lines, secrets."""
+"""The stack's processes listen on loopback only and expose no secret."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import psutil
 from elt_stack.ports import PORTS
 
 
-def of_each_process(stack, what):
-    """What `what` says of each process of the stack, by pid, without those that end meanwhile."""
-    said = {}
+def for_each_process(stack, function):
+    """Call the function with each process of the stack; return its results by pid."""
+    results = {}
     for process in [stack.supervisord, *stack.supervisord.children(recursive=True)]:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            said[process.pid] = what(process)
-    return said
+        with contextlib.suppress(psutil.NoSuchProcess):  # the process has ended meanwhile
+            results[process.pid] = function(process)
+    return results
 
 
-def test_nothing_listens_beyond_loopback(stack):
-    connections = of_each_process(stack, lambda process: process.net_connections("inet"))
+def test_the_stack_listens_on_loopback_only(stack):
+    connections = for_each_process(stack, lambda process: process.net_connections("inet"))
     assert len(connections) > 4
     listening = {
         connection.laddr
@@ -32,7 +32,7 @@ def test_nothing_listens_beyond_loopback(stack):
     assert {address.port for address in listening} == ports
 
 
-def test_no_secret_is_in_a_log_or_on_a_command_line(stack):
+def test_no_log_or_command_line_contains_a_secret(stack):
     values = {
         name: value
         for name, value in stack.environment.items()
@@ -42,30 +42,30 @@ def test_no_secret_is_in_a_log_or_on_a_command_line(stack):
     files = [path for path in (stack.folder / "state" / "logs").glob("**/*") if path.is_file()]
     assert len(files) > 10
     texts = {str(path): path.read_text(errors="replace") for path in files}
-    for pid, words in of_each_process(stack, psutil.Process.cmdline).items():
+    for pid, words in for_each_process(stack, psutil.Process.cmdline).items():
         texts[f"process {pid}"] = " ".join(words)
     found = [
-        (place, name)
-        for place, text in texts.items()
+        (source, name)
+        for source, text in texts.items()
         for name, value in values.items()
         if value in text
     ]
     assert found == []
 
 
-def test_airflow_has_no_secret_of_others(stack):
-    """A DAG sees what its processes see."""
-    others = ("POSTGRES", "REPORTER", "SUPERSET_DB", "SUPERSET_ADMIN")
-    values = {stack.environment[f"{name}_PASSWORD"] for name in others}
-    assert len(values) == len(others)
-    # (A process that has given itself a title may have written it over its environment.)
-    seen = [
+def test_airflow_has_no_secret_of_other_services(stack):
+    """A DAG can read the environment of Airflow's processes."""
+    foreign = ("POSTGRES", "REPORTER", "SUPERSET_DB", "SUPERSET_ADMIN")
+    values = {stack.environment[f"{name}_PASSWORD"] for name in foreign}
+    assert len(values) == len(foreign)
+    # A process that sets its title may overwrite its environment, so some are missing here.
+    environments = [
         environment
-        for pid, environment in of_each_process(stack, psutil.Process.environ).items()
+        for pid, environment in for_each_process(stack, psutil.Process.environ).items()
         if "AIRFLOW_HOME" in environment and pid != stack.supervisord.pid
     ]
-    assert len(seen) >= 2
-    for environment in seen:
+    assert len(environments) >= 2
+    for environment in environments:
         assert stack.environment["LOADER_PASSWORD"] in environment["AIRFLOW_CONN_WAREHOUSE_LOADER"]
         assert not [name for name, value in environment.items() if value in values]
         assert "SUPERSET_SECRET_KEY" not in environment

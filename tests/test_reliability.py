@@ -1,4 +1,4 @@
-"""The page of reliability shows what was counted, each table in its place."""
+"""scripts/reliability.py writes each table of results to its place in docs/reliability.md."""
 
 import importlib.util
 import json
@@ -13,7 +13,7 @@ PAGE = """before
 <!-- end -->
 between
 <!-- table:two -->
-| kept |
+| unchanged |
 <!-- end -->
 after
 """
@@ -29,14 +29,14 @@ def script():
     return module
 
 
-def test_a_table_replaces_what_stood_in_its_place(script):
+def test_a_table_replaces_the_old_one(script):
     page = script.render(PAGE, {"one": TABLE})
     table = "| fault | tries |\n| --- | --: |\n| a\\|b | 1,200 |\n| c d | 3 |\n"
     assert page == PAGE.replace("| old |\n", table)
     assert script.render(page, {"one": TABLE}) == page
 
 
-def test_a_table_without_a_place_is_a_mistake(script):
+def test_a_table_without_a_place_is_an_error(script):
     with pytest.raises(SystemExit, match="no place for: three"):
         script.render(PAGE, {"one": TABLE, "three": TABLE})
 

@@ -1,4 +1,4 @@
-"""A stack is destroyed, and comes back from a backup: all of it, and able to go on."""
+"""A destroyed stack is restored completely from a backup and keeps working."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ RIGHTS = f"""
 
 
 def contents(stack) -> dict:
-    """Each relation of the warehouse: owner, rights, and a hash of all its rows, in their order."""
+    """Return owner, rights and a hash of the sorted rows of each relation of the warehouse."""
     found = {}
     for schema, name, kind, *rights in stack.query(RELATIONS):
         rows = None
@@ -46,7 +46,7 @@ def contents(stack) -> dict:
 
 
 def history(stack) -> list[dict]:
-    """All that Airflow knows of the runs of the DAG and their tasks."""
+    """Return everything that Airflow stores about the DAG's runs and their tasks."""
     airflow = airflow_api(stack.environment)
     runs = airflow(f"{DAG}/dagRuns?limit=100")["dag_runs"]
     tasks = airflow(f"{DAG}/dagRuns/~/taskInstances?limit=100")["task_instances"]
@@ -54,12 +54,12 @@ def history(stack) -> list[dict]:
 
 
 def charts(stack) -> dict[str, str]:
-    """Names and parameters of all charts, as the administrator sees them, who could log in."""
+    """Log in as the administrator and return the parameters of all charts by name."""
     found = superset_api(stack.environment)("/api/v1/chart/?q=(page_size:100)")["result"]
     return {chart["slice_name"]: chart["params"] for chart in found}
 
 
-def test_what_was_destroyed_is_back(stack):
+def test_a_destroyed_stack_is_restored_completely(stack):
     assert stack.make("demo-up").returncode == 0
     if not history(stack):
         stack.make("trigger")
@@ -80,7 +80,7 @@ def test_what_was_destroyed_is_back(stack):
     assert len(dashboard) > 5
 
 
-def test_who_may_read_may_read_and_no_more(stack):
+def test_a_restored_warehouse_keeps_the_rights_of_its_roles(stack):
     (accounts,) = stack.query("select count(*) from marts.account_withdrawals", role="reporter")
     assert accounts > (0,)
     for role, statement in {
@@ -94,7 +94,7 @@ def test_who_may_read_may_read_and_no_more(stack):
             stack.query(statement, role=role)
 
 
-def test_the_next_run_loads_nothing_twice(stack):
+def test_a_run_after_the_restore_loads_nothing_twice(stack):
     rows = "select (select count(*) from raw.transactions), (select count(*) from raw._loads)"
     before = stack.query(rows)
     runs = len(history(stack))

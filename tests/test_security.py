@@ -1,4 +1,4 @@
-"""Who is kept out of Airflow, and what nobody finds in it: on the running stack."""
+"""Airflow on the running stack refuses unauthorised requests and shows no secret."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ import pytest
 from support import PROJECT
 
 DAG = "/api/v2/dags/transactions_elt"
-# What anybody may ask; all else wants a login.
+# Routes that need no login.
 OPEN = {
     "GET /api/v2/monitor/health",
     "GET /api/v2/version",
-    "GET /api/v2/auth/login",  # leads to the form
+    "GET /api/v2/auth/login",  # redirects to the form
     "GET /api/v2/auth/logout",
     "GET /auth/logout",
 }
-# What tasks ask, with a token of their own. (Airflow 3.3 fails to send the document of this API.)
+# Routes for tasks, which have tokens of their own. Airflow 3.3 cannot serve the OpenAPI document of
+# this API, so its routes are listed here.
 INSTANCE = "/execution/task-instances/00000000-0000-7000-8000-000000000000"
 TASKS = {
     "GET /execution/connections/warehouse_loader",
@@ -36,7 +37,7 @@ TASKS = {
     f"PATCH {INSTANCE}/state",
     f"PUT {INSTANCE}/heartbeat",
 }
-TOKENS = {"POST /auth/token", "POST /auth/token/cli"}  # which want a name and a password
+TOKENS = {"POST /auth/token", "POST /auth/token/cli"}  # routes that need a name and a password
 FLASK = ("users/list/", "roles/list/", "users/add", "users/userinfo/", "permissions/list/")
 
 
@@ -49,7 +50,7 @@ class Answer:
 
 @dataclass
 class Airflow:
-    """Airflow over HTTP, as whoever has the token, or as nobody."""
+    """An HTTP client of Airflow, with a token in `headers` or anonymous."""
 
     port: int
     headers: dict[str, str] = field(default_factory=dict)
@@ -73,7 +74,7 @@ class Airflow:
         return Airflow(self.port, {"Authorization": f"Bearer {token}"})
 
     def routes(self) -> dict[str, dict]:
-        """All routes that its APIs for people document, as `METHOD path`."""
+        """Return all routes of Airflow's documented APIs by `METHOD path`."""
         found = {}
         for prefix in ("", "/auth"):
             document = self.call("GET", f"{prefix}/openapi.json").text
@@ -86,20 +87,20 @@ class Airflow:
 
 
 @pytest.fixture(scope="module")
-def nobody(stack) -> Airflow:
+def anonymous(stack) -> Airflow:
     up = stack.make("demo-up")
     assert up.returncode == 0, up.stdout
     return Airflow(int(stack.environment["AIRFLOW_PORT"]))
 
 
 @pytest.fixture(scope="module")
-def admin(stack, nobody) -> Airflow:
-    return nobody.log_in("airflow", stack.environment["AIRFLOW_ADMIN_PASSWORD"])
+def admin(stack, anonymous) -> Airflow:
+    return anonymous.log_in("airflow", stack.environment["AIRFLOW_ADMIN_PASSWORD"])
 
 
 @pytest.fixture(scope="module")
 def run(stack, admin) -> str:
-    """The newest run of the DAG that got as far as the transform."""
+    """Return the id of the newest successful run; trigger one if there is none."""
 
     def newest() -> str | None:
         runs = admin.call("GET", f"{DAG}/dagRuns?order_by=-run_after&limit=100&state=success")
@@ -110,13 +111,13 @@ def run(stack, admin) -> str:
     return newest()
 
 
-def test_nobody_is_told_anything(nobody):
-    routes = nobody.routes()
+def test_every_route_requires_a_login(anonymous):
+    routes = anonymous.routes()
     assert len(routes) > 130
     answered = {}
     for route in [*routes, *TASKS]:
         method, path = route.split()
-        status = nobody.call(method, re.sub(r"{[^}]*}", "1", path)).status
+        status = anonymous.call(method, re.sub(r"{[^}]*}", "1", path)).status
         if status not in (401, 403):
             answered[route] = status
     assert {route for route in answered if route not in TOKENS} <= OPEN, answered
@@ -124,8 +125,8 @@ def test_nobody_is_told_anything(nobody):
 
 
 @pytest.mark.parametrize("view", FLASK)
-def test_nobody_sees_the_pages_of_the_users(nobody, view):
-    answer = nobody.call("GET", f"/auth/{view}")
+def test_user_pages_require_a_login(anonymous, view):
+    answer = anonymous.call("GET", f"/auth/{view}")
     assert answer.status == 302 and "/auth/login" in answer.headers["Location"]
 
 
@@ -137,11 +138,11 @@ def test_nobody_sees_the_pages_of_the_users(nobody, view):
     # pragma: allowlist nextline secret
     {"Authorization": "Bearer eyJhbGciOiJub25lIn0.eyJzdWIiOiIxIiwiZXhwIjo5OTk5OTk5OTk5fQ."},
 ])  # fmt: skip
-def test_nobody_gets_in_with_what_is_no_login(nobody, header):
-    assert nobody.call("GET", "/api/v2/dags", **header).status in (401, 403)
+def test_a_forged_credential_is_refused(anonymous, header):
+    assert anonymous.call("GET", "/api/v2/dags", **header).status in (401, 403)
 
 
-def test_a_viewer_sees_and_changes_nothing(nobody, admin, run):
+def test_a_viewer_cannot_change_or_read_protected_data(anonymous, admin, run):
     password = secrets.token_urlsafe(16)
     body = {
         "username": "viewer", "email": "viewer@localhost", "first_name": "A", "last_name": "Viewer",
@@ -150,7 +151,7 @@ def test_a_viewer_sees_and_changes_nothing(nobody, admin, run):
     made = admin.call("POST", "/auth/fab/v1/users", body)
     assert made.status in (200, 201), made.text
     try:
-        viewer = nobody.log_in("viewer", password)
+        viewer = anonymous.log_in("viewer", password)
         assert viewer.call("GET", f"{DAG}/dagRuns").status == 200
         new = {"logical_date": None}
         for method, path, sent in (
@@ -175,7 +176,7 @@ def test_a_viewer_sees_and_changes_nothing(nobody, admin, run):
 
 
 def secrets_of(stack) -> dict[str, str]:
-    """What must be nowhere: of this stack's environment, and of .env where it says nothing."""
+    """Return the stack's secrets by name, from its environment or else from .env."""
     env = dict(
         re.findall(r"^(\w+(?:_PASSWORD|_KEY|_SECRET))=(.*)$", (PROJECT / ".env").read_text(), re.M)
     )
@@ -183,8 +184,8 @@ def secrets_of(stack) -> dict[str, str]:
     return {name: value for name, value in found.items() if len(value) > 12}
 
 
-def test_the_administrator_is_shown_no_secret(stack, admin, run):
-    """Rendered templates, connections, configuration, logs, the DAG's code: all that can be got."""
+def test_no_page_shows_the_administrator_a_secret(stack, admin, run):
+    """This covers every GET route: templates, connections, configuration, logs, code."""
     hidden = secrets_of(stack)
     assert {"LOADER_PASSWORD", "TRANSFORMER_PASSWORD", "AIRFLOW__CORE__FERNET_KEY"} <= set(hidden)
     tasks = ("parse_and_populate_csv", "transform_data")
@@ -220,13 +221,13 @@ def test_the_administrator_is_shown_no_secret(stack, admin, run):
         "", "Warn", "warn\n", "warn, large_withdrawal_threshold: 0", "{{ 1 }}", ["warn"], None,
     )),
 ])  # fmt: skip
-def test_the_form_takes_what_it_offers_and_nothing_else(admin, params):
+def test_the_form_refuses_values_that_it_does_not_offer(admin, params):
     body = {"logical_date": None, "conf": params}
     answer = admin.call("POST", f"{DAG}/dagRuns", body)
     assert answer.status in (400, 422), answer.text
 
 
-def test_a_statement_of_make_psql_meets_no_shell(stack, nobody, tmp_path):
+def test_make_psql_passes_a_statement_without_a_shell(stack, anonymous, tmp_path):
     text = f"$(touch {tmp_path}/a)`touch {tmp_path}/b`;touch {tmp_path}/c\\"
     statement = f"select 'it is {text}'"
     shown = stack.make("psql", "ROLE=reporter", f"CMD={statement.replace('$', '$$')}")
@@ -234,9 +235,9 @@ def test_a_statement_of_make_psql_meets_no_shell(stack, nobody, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_pages_are_shown_in_no_other_sites_frame(nobody):
+def test_pages_cannot_be_framed_by_other_sites(anonymous):
     for path in ("/", "/auth/login/", "/api/v2/version", "/static/index.html"):
-        headers = nobody.call("GET", path).headers
+        headers = anonymous.call("GET", path).headers
         assert headers["X-Frame-Options"] == "SAMEORIGIN", path
         assert headers["Content-Security-Policy"] == "frame-ancestors 'self'"
         assert headers["X-Content-Type-Options"] == "nosniff"
@@ -246,38 +247,38 @@ def test_pages_are_shown_in_no_other_sites_frame(nobody):
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
-def form(nobody) -> tuple[str, str]:
-    """The log-in form's own token, and the session it belongs to."""
-    page = nobody.call("GET", "/auth/login/")
+def form(anonymous) -> tuple[str, str]:
+    """Return the CSRF token of the login form, and the cookie of its session."""
+    page = anonymous.call("GET", "/auth/login/")
     token = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', page.text.replace("\n", " "))[1]
     return token, page.headers["Set-Cookie"]
 
 
-def test_cookies_are_not_for_scripts_nor_for_other_sites(stack, nobody):
-    token, session = form(nobody)
+def test_cookies_are_hidden_from_scripts_and_other_sites(stack, anonymous):
+    token, session = form(anonymous)
     password = stack.environment["AIRFLOW_ADMIN_PASSWORD"]
     login = {"username": "airflow", "password": password}
     kind = FORM | {"Cookie": session.split(";")[0]}
-    forged = nobody.call("POST", "/auth/login/", urlencode(login), **kind)
+    forged = anonymous.call("POST", "/auth/login/", urlencode(login), **kind)
     assert "_token=" not in str(forged.headers), "without the form's own token"
-    done = nobody.call("POST", "/auth/login/", urlencode(login | {"csrf_token": token}), **kind)
+    done = anonymous.call("POST", "/auth/login/", urlencode(login | {"csrf_token": token}), **kind)
     cookies = [session, *done.headers.get_all("Set-Cookie")]
     assert {cookie.split("=")[0] for cookie in cookies} == {"airflow_session", "_token"}
     for cookie in cookies:
         flags = {part.strip().lower() for part in cookie.split(";")[1:]}
         assert {"httponly", "samesite=lax"} <= flags, cookie
-    assert urlsplit(done.headers["Location"]).netloc in ("", f"127.0.0.1:{nobody.port}")
+    assert urlsplit(done.headers["Location"]).netloc in ("", f"127.0.0.1:{anonymous.port}")
 
 
 @pytest.mark.parametrize("path", ["/auth/token", "/auth/token/cli", "/auth/login/"])
-def test_passwords_cannot_be_tried_for_ever(nobody, path):
-    # From another address than that of the other tests, whose logins must not be refused.
+def test_password_guesses_are_rate_limited(anonymous, path):
+    # Guess from another address, or the limit would also refuse the logins of other tests.
     address = f"127.0.0.{2 + len(path) % 9}"
-    guesser = Airflow(nobody.port, source=(address, 0))
+    guesser = Airflow(anonymous.port, source=(address, 0))
     guess: object = {"username": "airflow", "password": "guess"}
     kind = {}
     if path == "/auth/login/":
-        token, session = form(nobody)
+        token, session = form(anonymous)
         guess = urlencode(guess | {"csrf_token": token})
         kind = FORM | {"Cookie": session.split(";")[0]}
     try:
@@ -286,4 +287,4 @@ def test_passwords_cannot_be_tried_for_ever(nobody, path):
         pytest.skip("this machine has one loopback address only")
     assert answers[0] != 429
     assert answers[-1] == 429
-    assert nobody.call("GET", "/api/v2/version").status == 200
+    assert anonymous.call("GET", "/api/v2/version").status == 200

@@ -131,9 +131,7 @@ def workbooks(draw) -> bytes:
     return packed.getvalue()
 
 
-@settings(
-    CHECKED, max_examples=2_000 if FULL else 40
-)  # an example takes ten times as long as usual
+@settings(CHECKED, max_examples=2_000 if FULL else 40)  # fewer, as each takes ten times as long
 @given(workbooks())
 def test_any_damaged_part_of_a_workbook_is_read_or_refused(tmp_path: Path, data):
     path = tmp_path / "damaged.xlsx"

@@ -1,4 +1,4 @@
-"""One real stack in Docker for all tests here: its own project name, ports, data and volumes."""
+"""One real stack in Docker for all tests of this folder, isolated by project name and ports."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from support import SAMPLE, Stack, docker, stack_environment
 
 @dataclass
 class DockerStack(Stack):
-    """A stack of containers, driven by the Makefile as a person drives it."""
+    """A stack in Docker, controlled through the Makefile as a user would."""
 
     project: str = ""
 
     def containers(self) -> dict[str, str]:
-        """Ids of this project's containers by their services."""
+        """Return the ids of the project's containers by service."""
         shown = docker(
             "ps", "--all", "--no-trunc", "--filter",
             f"label=com.docker.compose.project={self.project}",
@@ -27,18 +27,18 @@ class DockerStack(Stack):
         )  # fmt: skip
         return dict(line.split() for line in shown.splitlines())
 
-    def task_containers(self, shown: str = "{{.ID}}") -> list[str]:
-        """Containers on the tasks' network that Compose did not make: those of tasks.
+    def task_containers(self, template: str = "{{.ID}}") -> list[str]:
+        """Return the containers of tasks: those on the tasks' network that Compose did not create.
 
-        (Compose's label of the project is on the images already, and so on these as well.)
+        Compose's project label cannot tell them apart, because images carry it to their containers.
         """
         oneoff = '{{.Label "com.docker.compose.oneoff"}}'
         lines = docker(
             "ps", "--all", "--no-trunc", "--filter", f"network={self.project}-tasks",
-            "--format", f"{shown}\t{oneoff}",
+            "--format", f"{template}\t{oneoff}",
         )  # fmt: skip
-        each = [line.partition("\t") for line in lines.splitlines()]
-        return [task for task, _, oneoff in each if not oneoff]
+        containers = [line.partition("\t") for line in lines.splitlines()]
+        return [container for container, _, oneoff in containers if not oneoff]
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,8 @@
-"""docker-proxy lets pass what a task's operator calls, and answers all else itself.
+"""docker-proxy forwards the calls of a task's operator and refuses all others.
 
-Each forbidden call is a good one with one thing changed, so that this thing is what is refused.
-Should one get through, it does no harm: containers are made, but not started.
+Each forbidden call differs in one point from an allowed call, so that the proxy must refuse that
+point. A call that gets through does no harm, because the tests create containers and do not start
+them.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ V = "/v1.45"
 CREATE = f"{V}/containers/create"
 JSON = "Content-Type: application/json"
 UPGRADE = ("Connection: Upgrade", "Upgrade: tcp")
-# The body of `create`, as docker-py writes it for our ContainerTask.
+# The body of `create` that docker-py writes for the stack's ContainerTask.
 GOOD = """{"ExposedPorts": {}, "Tty": false, "OpenStdin": false, "StdinOnce": false,
   "AttachStdin": false, "AttachStdout": true, "AttachStderr": true, "Env": ["ELT_ENV=dev"],
   "Cmd": ["--help"], "Image": "elt/data-ingestion:latest", "NetworkDisabled": false,
@@ -44,7 +45,7 @@ class Proxy:
 
     @contextlib.contextmanager
     def answer(self, method: str, path: str, body: str, headers) -> Iterator[HTTPResponse]:
-        """Of which the head has been read."""
+        """Send a call and yield its answer, whose head has been read."""
         lines = [f"{method} {path} HTTP/1.1", "Host: docker", *headers, "", body]
         with socket.create_connection((self.address, 2375), timeout=15) as connection:
             connection.sendall("\r\n".join(lines).encode())
@@ -83,9 +84,9 @@ def container(proxy) -> Iterator[str]:
 
 
 def assert_refused(answer: tuple[int, str]) -> None:
-    """By haproxy, in its words: Docker's own refusal would mean that the call had got there."""
-    own = {400: ["<h1>400 Bad request</h1>"], 403: ["docker-proxy: ", "by administrative rules"]}
-    assert any(words in answer[1] for words in own.get(answer[0], [])), answer
+    """Check that haproxy refused the call. A refusal by Docker would mean that it got through."""
+    texts = {400: ["<h1>400 Bad request</h1>"], 403: ["docker-proxy: ", "by administrative rules"]}
+    assert any(text in answer[1] for text in texts.get(answer[0], [])), answer
 
 
 def changes(**parts: list[dict]) -> pytest.MarkDecorator:
@@ -93,15 +94,15 @@ def changes(**parts: list[dict]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize(("part", "change"), rows.values(), ids=rows)
 
 
-def test_passes_life_of_a_task(proxy, container):
-    for question in ("version", "_ping", "images/json?only_ids=0&all=0&filters=%7B%7D"):
-        assert proxy.call("GET", f"{V}/{question}")[0] == 200
+def test_the_calls_of_a_task_pass(proxy, container):
+    for path in ("version", "_ping", "images/json?only_ids=0&all=0&filters=%7B%7D"):
+        assert proxy.call("GET", f"{V}/{path}")[0] == 200
     path, output = f"{V}/containers/{container}", "logs=0&stdout=1&stderr=1&stream=1"
     assert proxy.call("POST", f"{path}/attach?{output}", headers=UPGRADE)[0] == 101
     assert json.loads(proxy.call("GET", f"{path}/json")[1])["Config"]["Cmd"] == ["--help"]
     assert proxy.call("POST", f"{path}/start")[0] == 204
     assert json.loads(proxy.call("POST", f"{path}/wait")[1])["StatusCode"] == 0
-    assert proxy.call("POST", f"{path}/stop")[0] == 304  # it has ended
+    assert proxy.call("POST", f"{path}/stop")[0] == 304  # the container has already ended
     assert proxy.remove(container) == 204
 
 
@@ -109,7 +110,7 @@ def test_passes_life_of_a_task(proxy, container):
     all=[{"Image": "elt/dbt:latest"}, {"Env": ['A="\\}, "Privileged": true, \n\u00e9']}],
     host=[{"Mounts": []}],
 )
-def test_passes_create(proxy, part, change):
+def test_an_allowed_create_passes(proxy, part, change):
     assert proxy.remove(proxy.create(proxy.body(part, change))) == 204
 
 
@@ -134,27 +135,27 @@ def test_passes_create(proxy, part, change):
         {"Labels": {"com.docker.compose.project": "another"}},
     ],
 )  # fmt: skip
-def test_refuses_create(proxy, part, change):
+def test_a_create_with_a_forbidden_setting_is_refused(proxy, part, change):
     assert_refused(proxy.call("POST", CREATE, proxy.body(part, change)))
 
 
 EVIL = '"HostConfig": {"Privileged": true}'
 TEXTS = {
     "duplicate key before": lambda good: f"{{{EVIL}, {good[1:]}",
-    "duplicate key behind": lambda good: f"{good[:-1]}, {EVIL}}}",
+    "duplicate key after": lambda good: f"{good[:-1]}, {EVIL}}}",
     "escape in a key": lambda good: good.replace('"Cpu', '"\\u0050rivileged": true, "Cpu'),
     "second mount": lambda good: good.replace("}]}", '}, {"Type": "bind", "Source": "/"}]}'),
     "folder above the data": lambda good: good.replace('", "Type"', '/..", "Type"'),
     "mount without a mode": lambda good: good.replace(', "ReadOnly": true', ""),
-    "newline behind": lambda good: f"{good}\n",
+    "trailing newline": lambda good: f"{good}\n",
     "document before": lambda good: f"{{{EVIL}}}{good}",
-    "NUL byte, document behind": lambda good: f"{good}\0{{{EVIL}}}",
+    "NUL byte, second document": lambda good: f"{good}\0{{{EVIL}}}",
     "longer than the buffer": lambda good: good.replace("--help", "x" * 70_000),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("change", TEXTS.values(), ids=TEXTS)
-def test_refuses_create_written_with(proxy, change):
+def test_a_create_with_an_unusual_body_is_refused(proxy, change):
     assert_refused(proxy.call("POST", CREATE, change(proxy.body())))
 
 
@@ -163,11 +164,11 @@ def test_refuses_create_written_with(proxy, change):
     "Transfer-Encoding: xchunked", "Content-Length: 9", "Content-Length: 9\r\nContent-Length: 8",
     "Content-Encoding: gzip", "Content-Type: text/plain", "\r\n".join(UPGRADE),
 ])  # fmt: skip
-def test_refuses_create_framed_with(proxy, header):
+def test_a_create_with_unusual_headers_is_refused(proxy, header):
     body = proxy.body()
     body = f"{len(body):x}\r\n{body}\r\n0\r\n\r\n" if "chunked" in header else body
-    kept = [] if "Type" in header else [JSON]
-    assert_refused(proxy.call("POST", CREATE, body, [*kept, header]))
+    content_type = [] if "Type" in header else [JSON]
+    assert_refused(proxy.call("POST", CREATE, body, [*content_type, header]))
 
 
 @pytest.mark.parametrize("call", [
@@ -175,7 +176,7 @@ def test_refuses_create_framed_with(proxy, header):
     f"POST {V}/%63ontainers/create", f"POST {V}/images/../containers/create", f"POST {CREATE}/",
     f"POST {CREATE}?name=x", f"POST {V}/containers/{'0' * 64}/start", f"PUT {CREATE}",
 ])  # fmt: skip
-def test_refuses_good_body_elsewhere(proxy, call):
+def test_a_create_on_another_path_is_refused(proxy, call):
     assert_refused(proxy.call(*call.split(), proxy.body()))
 
 
@@ -189,7 +190,7 @@ def test_refuses_good_body_elsewhere(proxy, call):
     "DELETE /containers/{name}?v=False&link=False&force=True", "POST /build", "POST /session",
     "POST /images/create?fromImage=x", "POST /volumes/create", "POST /networks/create",
 ])  # fmt: skip
-def test_refuses_call(proxy, container, call):
+def test_other_calls_are_refused(proxy, container, call):
     name = docker("inspect", container, "--format={{.Name}}").strip("/")
     method, path = call.format(id=container, name=name).split()
     assert_refused(proxy.call(method, V + path))
@@ -207,7 +208,7 @@ SETTINGS = ("Connection: Upgrade, HTTP2-Settings", "HTTP2-Settings: AAMAAABkAARA
     ("Connection: Upgrade", "Upgrade: websocket"),
     ("Connection: Upgrade", "Upgrade: tcp, websocket"),
 ])  # fmt: skip
-def test_refuses_another_protocol(proxy, container, upgrade):
+def test_an_upgrade_to_another_protocol_is_refused(proxy, container, upgrade):
     assert_refused(proxy.call("POST", f"{V}/containers/{container}/{ATTACH}", headers=upgrade))
 
 
@@ -216,8 +217,8 @@ def test_refuses_another_protocol(proxy, container, upgrade):
     (("Upgrade: tcp, h2c",), (101, "tcp")),
     (("Upgrade: tcp", "Upgrade: h2c"), (101, "tcp")),
 ])  # fmt: skip
-def test_takes_http2_out_of_what_is_asked_for(proxy, container, upgrade, answered):
-    """haproxy itself does: what is left is attach, as ever, and not the protocol of any call."""
+def test_http2_is_removed_from_an_upgrade(proxy, container, upgrade, answered):
+    """The proxy removes h2c from the upgrade, and the call remains an ordinary attach."""
     headers = ("Connection: Upgrade", *upgrade, "Content-Length: 0")
     path = f"{V}/containers/{container}/{ATTACH}"
     with proxy.answer("POST", path, "", headers) as answer:
@@ -231,21 +232,21 @@ def test_takes_http2_out_of_what_is_asked_for(proxy, container, upgrade, answere
     f"{CREATE};x", f"{CREATE}#", f"{CREATE}?", f"{CREATE}%3fx", f"{CREATE}%0a", f"/{CREATE}", "*",
     f"{V}\\containers\\create", f"{V.replace('1', '%31')}/containers/create",
 ])  # fmt: skip
-def test_refuses_path_written_with(proxy, path):
+def test_an_unusual_path_is_refused(proxy, path):
     for method, body in (("POST", proxy.body()), ("GET", "")):
         assert_refused(proxy.call(method, path, body))
 
 
 def answers(proxy, *lines: str) -> list[int]:
-    """The status of each answer to bytes that are sent as they are, on one connection."""
-    said = b""
+    """Send raw bytes on one connection and return the status of each answer."""
+    received = b""
     with socket.create_connection((proxy.address, 2375), timeout=3) as connection:
         connection.sendall("\r\n".join(lines).encode())
-        # It may stay open for a next call, which does not come.
+        # haproxy may keep the connection open for another call.
         with contextlib.suppress(TimeoutError, ConnectionResetError):
             while part := connection.recv(65536):
-                said += part
-    return [int(status) for status in re.findall(rb"HTTP/1\.[01] (\d{3}) ", said)]
+                received += part
+    return [int(status) for status in re.findall(rb"HTTP/1\.[01] (\d{3}) ", received)]
 
 
 SECOND = ("GET /info HTTP/1.1", "Host: docker", "Connection: close", "", "")
@@ -254,7 +255,7 @@ CHUNKED = "Transfer-Encoding: chunked"
 
 
 @pytest.mark.parametrize("first", [
-    # A second call behind one that passes, openly, and as the body of one that may have none.
+    # A second call after an allowed one, or hidden as the body of a call that may have no body.
     ("GET /version HTTP/1.1", "Host: docker", ""),
     ("GET /version HTTP/1.1", "Host: docker", f"Content-Length: {len(SMUGGLED)}", ""),
     ("GET /version HTTP/1.1", "Host: docker", "Content-Length: 0", CHUNKED, ""),
@@ -268,27 +269,28 @@ CHUNKED = "Transfer-Encoding: chunked"
     ("GET /version", ""),
     ("PRI * HTTP/2.0", "", "SM", ""),
 ])  # fmt: skip
-def test_refuses_call_behind_another(proxy, first):
-    """Whatever becomes of the first, the second is not answered by Docker, which would say 200."""
+def test_a_smuggled_call_is_refused(proxy, first):
+    """Docker would answer the second call with 200; the proxy must not forward it."""
     passed = [status for status in answers(proxy, *first, *SECOND) if 200 <= status < 400]
     assert passed in ([], [200])
     assert answers(proxy, *SECOND) == [403]
 
 
-def test_refuses_headers_beyond_its_buffer(proxy):
+def test_headers_beyond_the_buffer_are_refused(proxy):
     status = answers(proxy, "GET /version HTTP/1.1", "Host: docker", f"X: {'x' * 70_000}", "", "")
     assert [each for each in status if each < 400] == []
 
 
-def test_refuses_head_and_upgrade(proxy):
-    assert proxy.call("HEAD", "/_ping")[0] == 403  # no body says who refused; Docker answers 200
+def test_head_and_upgrade_are_refused(proxy):
+    # An answer to HEAD has no body that names haproxy, but Docker would answer 200.
+    assert proxy.call("HEAD", "/_ping")[0] == 403
     assert_refused(proxy.call("GET", "/version", headers=UPGRADE))
 
 
 @pytest.mark.parametrize(
     ("network", "reached"), [("engine", "yes"), ("tasks", "no"), ("metadata", "no")]
 )
-def test_reached_from_its_network_alone(docker_stack, proxy, network, reached):
+def test_the_proxy_is_reachable_only_from_its_network(docker_stack, proxy, network, reached):
     network = f"--network={docker_stack.project}-{network}"
     script = 'for host; do timeout 3 bash -c ">/dev/tcp/$host/2375" && echo yes || echo no; done'
     shell = ("run", "--rm", network, "--entrypoint=bash", "elt/dbt:latest", "-c", script, "-")

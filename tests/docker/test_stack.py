@@ -1,5 +1,8 @@
-"""The whole stack in Docker, as a person uses it. The tests run in their order on one stack, which
-test_stack_faults.py goes on with and test_stack_removal.py removes."""
+"""The whole stack in Docker, used as a user would.
+
+The tests run in order on one stack. test_stack_faults.py reuses it and test_stack_removal.py
+removes it.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ from harness import wait_until
 from support import airflow_api, docker, superset_api, task_states
 
 BACKDATED = "value_date_greater_than_transaction_date"
-BY_DESIGN = [
+EXPECTED_STATES = [  # the test task fails because the sample has backdated transactions
     ("parse_and_populate_csv", "success"),
     ("transform_data", "success"),
     ("test_transformed_data", "failed"),
@@ -52,7 +55,7 @@ def status(container: str) -> str:
     ).strip()  # fmt: skip
 
 
-def test_up_leaves_everything_healthy(docker_stack):
+def test_every_service_is_healthy_after_up(docker_stack):
     found = {name: status(each) for name, each in docker_stack.containers().items()}
     assert found == {
         **dict.fromkeys(SERVICES, "running 0 healthy"),
@@ -60,16 +63,16 @@ def test_up_leaves_everything_healthy(docker_stack):
     }
 
 
-def test_a_triggered_run_brings_the_sample_into_the_warehouse(docker_stack, truth):
+def test_a_triggered_run_loads_the_sample(docker_stack, truth):
     trigger = docker_stack.make("trigger")
-    assert task_states(trigger) == BY_DESIGN, trigger.stdout
+    assert task_states(trigger) == EXPECTED_STATES, trigger.stdout
     assert sums(docker_stack) == truth.sums
-    held = docker_stack.query(f"select count(*) from audit.{BACKDATED}", role="reporter")
-    assert held == [(truth.backdated,)]
+    failing_rows = docker_stack.query(f"select count(*) from audit.{BACKDATED}", role="reporter")
+    assert failing_rows == [(truth.backdated,)]
     assert docker_stack.task_containers() == []
 
 
-def test_the_tasks_output_is_in_airflows_log_and_no_password_is(docker_stack, truth):
+def test_airflows_log_holds_the_tasks_output_and_no_password(docker_stack, truth):
     folder = "/opt/airflow/logs/dag_id=transactions_elt"
     logs = docker_stack.compose(
         "exec", "-T", "airflow-apiserver", "sh", "-c", f"cat {folder}/*/*/attempt=1.log"
@@ -82,7 +85,7 @@ def test_the_tasks_output_is_in_airflows_log_and_no_password_is(docker_stack, tr
             assert value not in everything, name
 
 
-def test_the_dashboard_is_there_and_reads_the_warehouse_as_reporter(docker_stack, truth):
+def test_the_dashboard_reads_the_warehouse_as_reporter(docker_stack, truth):
     superset = superset_api(docker_stack.environment)
     charts = superset("/api/v1/dashboard/monitoring/charts")["result"]
     names = {chart["slice_name"] for chart in charts}
@@ -93,25 +96,25 @@ def test_the_dashboard_is_there_and_reads_the_warehouse_as_reporter(docker_stack
         "datasource": {"id": backdated["id"], "type": "table"},
         "queries": [
             {
-                "columns": [{"label": "who", "sqlExpression": "current_user"}],
+                "columns": [{"label": "role", "sqlExpression": "current_user"}],
                 "metrics": [{"label": "n", "expressionType": "SQL", "sqlExpression": "count(*)"}],
             }
         ],
     }
     data = superset("/api/v1/chart/data", query)["result"][0]["data"]
-    assert data == [{"who": "reporter", "n": truth.backdated}]
+    assert data == [{"role": "reporter", "n": truth.backdated}]
     keys = docker_stack.compose("exec", "-T", "cache", "redis-cli", "--scan")
     assert "superset_data_" in keys
 
 
-def test_again_adds_nothing(docker_stack, truth):
+def test_a_second_run_adds_nothing(docker_stack, truth):
     trigger = docker_stack.make("trigger")
-    assert task_states(trigger) == BY_DESIGN, trigger.stdout
+    assert task_states(trigger) == EXPECTED_STATES, trigger.stdout
     assert docker_stack.query("select count(*) from raw.transactions") == [(len(truth.distinct),)]
     assert docker_stack.query("select count(*) from raw._loads") == [(1,)]
 
 
-def test_up_again_changes_nothing(docker_stack):
+def test_a_second_up_changes_nothing(docker_stack):
     before = {name: docker_stack.containers()[name] for name in SERVICES}
     assert docker_stack.make("up").returncode == 0
     assert {name: docker_stack.containers()[name] for name in SERVICES} == before
@@ -138,16 +141,16 @@ def test_bad_input_fails_at_once(docker_stack):
     assert docker_stack.task_containers() == []
 
 
-def test_a_killed_task_leaves_no_container(docker_stack):
-    """The warehouse is locked, so that the loader waits; then its task is marked failed."""
+def test_a_task_marked_as_failed_leaves_no_container(docker_stack):
+    """A lock makes the loader wait, and meanwhile its task is marked as failed."""
     trigger = threading.Thread(target=docker_stack.make, args=("trigger",))
     with contextlib.closing(docker_stack.connect()) as lock, lock.cursor() as cursor:
         cursor.execute("select pg_advisory_xact_lock(hashtextextended('raw.transactions', 0))")
         trigger.start()
         wait_until(docker_stack.task_containers)
         container = docker_stack.task_containers()[0]
-        seen = docker("inspect", "--format", "{{.Config.User}} {{json .Mounts}}", container)
-        user, mounts = seen.split(maxsplit=1)
+        config = docker("inspect", "--format", "{{.Config.User}} {{json .Mounts}}", container)
+        user, mounts = config.split(maxsplit=1)
         assert user == "loader"
         assert [
             (each["Source"], each["Destination"], each["RW"]) for each in json.loads(mounts)
@@ -159,7 +162,7 @@ def test_a_killed_task_leaves_no_container(docker_stack):
 
 
 def mark_failed(docker_stack) -> None:
-    """What "Mark as failed" in the UI does to the newest run's first task."""
+    """Mark the first task of the newest run as failed, as the UI does."""
     call = airflow_api(docker_stack.environment)
     runs = "/api/v2/dags/transactions_elt/dagRuns"
     run = call(f"{runs}?order_by=-run_after&limit=1")["dag_runs"][0]["dag_run_id"]
@@ -175,14 +178,14 @@ def test_populate_db_loads_without_airflow(docker_stack):
 
 
 @pytest.mark.parametrize("service", sorted(SERVICES | INITS))
-def test_no_more_rights_than_needed(docker_stack, service):
+def test_a_container_has_no_unneeded_rights(docker_stack, service):
     container = inspect(docker_stack, service)
     host, user = container["HostConfig"], container["Config"]["User"]
     assert host["Privileged"] is False
     assert host["NetworkMode"] != "host"
     assert "no-new-privileges:true" in host["SecurityOpt"]
     assert host["Memory"] > 0
-    if service not in ("warehouse", "metadata"):  # their entry point steps down from root
+    if service not in ("warehouse", "metadata"):  # Postgres' entry point needs root at first
         assert host["CapDrop"] == ["ALL"]
         assert user not in ("", "root", "0") or service == "docker-proxy"
     sockets = [mount["Source"] for mount in container["Mounts"] if "docker.sock" in mount["Source"]]
@@ -197,7 +200,7 @@ def test_postgres_itself_does_not_run_as_root(docker_stack, service):
     assert all(uid != "0" for _, uid, *_ in servers)
 
 
-def test_nothing_is_published_beyond_loopback(docker_stack):
+def test_ports_are_published_on_loopback_only(docker_stack):
     published = {
         (service, binding["HostIp"], binding["HostPort"])
         for service in docker_stack.containers()
@@ -212,7 +215,7 @@ def test_nothing_is_published_beyond_loopback(docker_stack):
 
 
 @pytest.mark.parametrize("image", ["airflow", "superset", "data-ingestion", "dbt"])
-def test_no_secret_and_no_build_tool_is_in_an_image(docker_stack, image):
+def test_an_image_contains_no_secret_and_no_build_tool(docker_stack, image):
     history = docker("history", "--no-trunc", "--format", "{{.CreatedBy}}", f"elt/{image}")
     layers = docker("image", "inspect", "--format", "{{json .Config.Env}}", f"elt/{image}")
     for name, value in docker_stack.environment.items():
@@ -227,8 +230,8 @@ def test_no_secret_and_no_build_tool_is_in_an_image(docker_stack, image):
 
 
 @pytest.mark.parametrize("image", ["airflow", "superset", "data-ingestion", "dbt"])
-def test_no_secret_is_in_any_layer_of_an_image(docker_stack, image):
-    """Also none that a later layer hides; nor .env or git's history."""
+def test_no_image_layer_contains_a_secret(docker_stack, image):
+    """This covers files that a later layer hides, .env files and the history of git."""
     secrets = {
         value.encode()
         for name, value in docker_stack.environment.items()
@@ -244,7 +247,7 @@ def test_no_secret_is_in_any_layer_of_an_image(docker_stack, image):
 
 
 def files_of_all_layers(image: str) -> Iterator[tuple[str, bytes]]:
-    """Names and contents of what an image is made of; of installed packages the names alone."""
+    """Yield names and contents of all files of an image, but only names of installed packages."""
     with (
         subprocess.Popen(["docker", "save", image], stdout=subprocess.PIPE) as saved,
         tarfile.open(fileobj=saved.stdout, mode="r|") as parts,
@@ -258,12 +261,13 @@ def files_of_all_layers(image: str) -> Iterator[tuple[str, bytes]]:
                 continue
             with tarfile.open(fileobj=content, mode="r|") as layer:
                 for file in layer:
-                    ours = file.isfile() and not {"lib", "bin", "share"} & set(file.name.split("/"))
-                    yield file.name, layer.extractfile(file).read() if ours else b""
+                    folders = set(file.name.split("/"))
+                    read = file.isfile() and not {"lib", "bin", "share"} & folders
+                    yield file.name, layer.extractfile(file).read() if read else b""
 
 
 LISTENING = re.compile(r"^ *\d+: ([0-9A-F]+):([0-9A-F]{4}) [0-9A-F:]+ 0A ", re.MULTILINE)
-LISTENS = {
+EXPECTED_PORTS = {
     "warehouse": {5432}, "metadata": {5432}, "docker-proxy": {2375}, "superset": {8088},
     "cache": {6379}, "airflow-apiserver": {8080}, "airflow-scheduler": {8974},
     "airflow-dag-processor": set(),
@@ -271,14 +275,14 @@ LISTENS = {
 
 
 @pytest.mark.parametrize("service", sorted(SERVICES))
-def test_nothing_listens_in_a_container_but_its_service(docker_stack, service):
-    """From the kernel's own table: addresses and ports as hexadecimal numbers, state 0A listens."""
+def test_only_the_service_listens_in_its_container(docker_stack, service):
+    """The kernel's table has hexadecimal addresses and ports; state 0A means listening."""
     shell = "cat /proc/net/tcp /proc/net/tcp6 2>/dev/null; true"
     table = docker_stack.compose("exec", "-T", service, "sh", "-c", shell)
     listening = {
         int(port, 16)
         for address, port in LISTENING.findall(table)
-        if not address.endswith("7F")  # 127.0.0.0/8, also that of Docker's own name service
+        if not address.endswith("7F")  # 127.0.0.0/8, where Docker's name service listens too
     }
     assert "local_address" in table
-    assert listening == LISTENS[service]
+    assert listening == EXPECTED_PORTS[service]

@@ -1,5 +1,7 @@
-"""Containers that are killed or removed while the DAG runs: nothing lost, nothing doubled, no
-container left. On the stack of test_stack.py."""
+"""Killing or removing containers during a DAG run loses no row and leaves no container.
+
+These tests use the stack of test_stack.py.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from harness import FULL, SEED, TASKS, Books, assert_all_is_well, new_file, wait_until
+from harness import FULL, SEED, TASKS, ExpectedRows, assert_consistent, new_file, wait_until
 from support import docker, task_states
 
 ROWS = 300_000
@@ -21,14 +23,14 @@ SERVICES = {
     "docker-proxy": "docker-proxy",
     "metadata": "metadata",
 }
-CONTAINER = "its container removed"
-# Tests are not retried: they fail when what runs them is gone, or what they ask.
+CONTAINER = "task container"
+# The test task is not retried, so it fails when its container or a service that it needs is gone.
 FATAL_TO_TESTS = {CONTAINER, "warehouse", "docker-proxy"}
-REMOVED = "removed the container of a try that was cut off"
+REMOVED = "removed the container of a try that was cut off"  # a message of Airflow's task
 
 
 def plans() -> list[tuple[str | None, ...]]:
-    """What is taken away in each of the three tasks; in full, each in each."""
+    """Return the part to remove in each task: one run, or every combination in a full run."""
     if not FULL:
         return [(CONTAINER, "scheduler", None)]
     parts = (CONTAINER, *SERVICES)
@@ -36,12 +38,12 @@ def plans() -> list[tuple[str | None, ...]]:
 
 
 @pytest.fixture(scope="module")
-def books(docker_stack) -> Books:
-    return Books.of(docker_stack)
+def expected(docker_stack) -> ExpectedRows:
+    return ExpectedRows.of(docker_stack)
 
 
 def running(docker_stack, task: str) -> str | None:
-    """Id of the container of that task, if one runs: one question, as it may go at any time."""
+    """Return the id of the task's running container, with one call, as it may end at any time."""
     for line in docker_stack.task_containers("{{.ID}} {{.State}} {{.Command}}"):
         container, state, command = line.split(maxsplit=2)
         if state == "running" and COMMANDS[task] in command.strip('"').split():
@@ -50,9 +52,9 @@ def running(docker_stack, task: str) -> str | None:
 
 
 def take_away(docker_stack, part: str, container: str) -> None:
-    """Remove a task's container, or kill a service and let it start anew.
+    """Remove a task's container, or kill and restart a service.
 
-    The container stands still meanwhile: it may not end before it has been hurt.
+    The container is paused meanwhile, so that it cannot end before the fault.
     """
     docker("pause", container)
     if part == CONTAINER:
@@ -60,14 +62,14 @@ def take_away(docker_stack, part: str, container: str) -> None:
         return
     service = docker_stack.containers()[SERVICES[part]]
     docker("kill", service)
-    if part == "scheduler":  # nobody is there who would remove it
+    if part == "scheduler":  # without a scheduler nothing removes the task's container
         assert container in docker_stack.task_containers()
     docker("unpause", container)
     docker("start", service)
 
 
 def run_with_faults(
-    docker_stack, file: str, plan: tuple[str | None, ...], chance: random.Random
+    docker_stack, file: str, plan: tuple[str | None, ...], rng: random.Random
 ) -> subprocess.CompletedProcess:
     with ThreadPoolExecutor(1) as pool:
         watch = pool.submit(
@@ -76,25 +78,25 @@ def run_with_faults(
         for task, part in zip(TASKS, plan, strict=True):
             if part is not None:
                 container = wait_until(lambda task=task: running(docker_stack, task), 180)
-                time.sleep(chance.uniform(0, 0.5))
+                time.sleep(rng.uniform(0, 0.5))
                 take_away(docker_stack, part, container)
         return watch.result()
 
 
 def log(docker_stack, task: str) -> str:
-    """What all tries of that task in the newest run have logged."""
+    """Return the logs of all tries of the task in the newest run."""
     script = 'cat "$(ls -td /opt/airflow/logs/dag_id=transactions_elt/run_id=* | head -n 1)"/*={}/*'
     return docker_stack.compose("exec", "-T", "airflow-apiserver", "sh", "-c", script.format(task))
 
 
 @pytest.mark.parametrize("plan", plans(), ids=str)
-def test_whatever_is_taken_away_in_a_task_the_run_ends_as_it_should(
-    docker_stack, books, figures, chance, plan
+def test_a_run_completes_although_containers_are_killed(
+    docker_stack, expected, dag_results, rng, plan
 ):
-    file = new_file(docker_stack, SEED + len(books.rows), ROWS)
-    books.add(file)
+    file = new_file(docker_stack, SEED + len(expected.rows), ROWS)
+    expected.add(file)
     began = time.monotonic()
-    watch = run_with_faults(docker_stack, file.name, plan, chance)
+    watch = run_with_faults(docker_stack, file.name, plan, rng)
     seconds = time.monotonic() - began
     ended = dict(task_states(watch))
     for task, part in zip(TASKS, plan, strict=True):
@@ -102,9 +104,9 @@ def test_whatever_is_taken_away_in_a_task_the_run_ends_as_it_should(
         assert ended[task] in ({"success", "failed"} if fatal else {"success"}), watch.stdout
         if part == "scheduler":
             assert REMOVED in log(docker_stack, task)
-    compared = assert_all_is_well(docker_stack, books, type(docker_stack).task_containers)
+    compared = assert_consistent(docker_stack, expected, type(docker_stack).task_containers)
     for task, part in zip(TASKS, plan, strict=True):
         if part is not None:
-            what = part if part == CONTAINER else f"{part}'s container killed"
-            happened = "the run went on" if ended[task] == "success" else "the test task failed"
-            figures.add(f"Docker: {what}, in a task", *compared, happened, seconds)
+            fault = f"{part} removed" if part == CONTAINER else f"{part} container killed"
+            outcome = "run continued" if ended[task] == "success" else "test task failed"
+            dag_results.add(f"Docker: {fault} during a task", *compared, outcome, seconds)

@@ -1,4 +1,4 @@
-"""How the stack in Docker stops, is removed, and refuses to start. The last ones on their stack."""
+"""The Docker stack stops, is removed, and refuses to start. These tests run last on their stack."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from harness import COUNTS
 from support import PROJECT, Stack, add_chart, airflow_api, docker, superset_api, task_states
 
 
-def test_a_dashboard_that_cannot_be_imported_stops_the_start_and_says_why(docker_stack, tmp_path):
+def test_a_dashboard_that_cannot_be_imported_stops_the_start(docker_stack, tmp_path):
     assets = tmp_path / "assets"
     shutil.copytree(PROJECT / "superset" / "assets", assets)
     tmp_path.chmod(0o755)
@@ -23,8 +23,8 @@ def test_a_dashboard_that_cannot_be_imported_stops_the_start_and_says_why(docker
     broken = Stack(docker_stack.folder, docker_stack.environment | files).make("up")
     assert broken.returncode != 0
     assert re.search(r"^superset-init: .*charts/alert\.yaml: ", broken.stdout, re.MULTILINE)
-    mended = docker_stack.make("up")
-    assert mended.returncode == 0, mended.stdout
+    repaired = docker_stack.make("up")
+    assert repaired.returncode == 0, repaired.stdout
 
 
 def test_data_survives_down_and_up(docker_stack):
@@ -36,8 +36,8 @@ def test_data_survives_down_and_up(docker_stack):
     assert docker_stack.query(COUNTS) == before
 
 
-def test_data_does_not_survive_clean_and_comes_back_from_a_backup(docker_stack):
-    assert docker_stack.make("clean").returncode != 0  # nobody said yes
+def test_clean_removes_the_data_and_a_backup_restores_it(docker_stack):
+    assert docker_stack.make("clean").returncode != 0  # without a confirmation
     assert docker_stack.containers() != {}
     counts = docker_stack.query(COUNTS)
     runs = "/api/v2/dags/transactions_elt/dagRuns?limit=100"
@@ -61,11 +61,11 @@ def test_data_does_not_survive_clean_and_comes_back_from_a_backup(docker_stack):
     assert docker_stack.query(COUNTS) == counts
 
 
-def test_the_compose_file_is_valid_with_the_example_and_names_what_is_missing(tmp_path):
+def test_the_compose_file_accepts_the_example_and_names_a_missing_setting(tmp_path):
     example = (PROJECT / ".env.example").read_text()
     filled = re.sub(r"^([A-Z_]+)=$", r"\1=a-secret", example, flags=re.MULTILINE)
-    lacking = filled.replace("LOADER_PASSWORD=a-secret\n", "")
-    for text, code in ((filled, 0), (lacking, 1)):
+    incomplete = filled.replace("LOADER_PASSWORD=a-secret\n", "")
+    for text, code in ((filled, 0), (incomplete, 1)):
         (tmp_path / "env").write_text(text)
         config = subprocess.run(
             ["docker", "compose", "--env-file", tmp_path / "env", "config", "--quiet"],
@@ -76,7 +76,7 @@ def test_the_compose_file_is_valid_with_the_example_and_names_what_is_missing(tm
         assert ("LOADER_PASSWORD" in config.stderr) is bool(code)
 
 
-def test_each_trouble_is_one_clear_line_before_anything_starts(docker_stack, tmp_path):
+def test_each_problem_is_reported_on_one_line_before_anything_starts(docker_stack, tmp_path):
     def up(**environment: str) -> str:
         settings = docker_stack.environment | {"COMPOSE_PROJECT_NAME": "elt-never"} | environment
         done = Stack(docker_stack.folder, settings).make("up")

@@ -1,4 +1,4 @@
-"""One server for all tests that hurt it, and the table of what came of that."""
+"""One Postgres server for all fault tests, and the table of their results."""
 
 from __future__ import annotations
 
@@ -9,62 +9,64 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from scene import Warehouse
-from story import Found, Story
+from workload import Comparison, Workload
 
 from harness import COLUMNS, FULL, publish
+from warehouse import Warehouse
 
 
-class Tally:
-    """Counts tries, rows lost and rows doubled, and what happened, for each kind of fault."""
+class LoaderResults:
+    """Tries, lost rows, duplicated rows and outcomes, by kind of fault."""
 
     def __init__(self) -> None:
         self._counts: dict[str, Counter] = {}
         self._outcomes: dict[str, Counter] = {}
 
-    def add(self, fault: str, found: Found, outcome: str) -> None:
-        """One try, and what the warehouse held in the end."""
+    def add(self, fault: str, found: Comparison, outcome: str) -> None:
+        """Add one try with the final state of its warehouse."""
         counts = self._counts.setdefault(fault, Counter())
-        counts.update(tries=1, lost=found.lost, doubled=found.doubled)
+        counts.update(tries=1, lost=found.lost, duplicated=found.duplicated)
         self._outcomes.setdefault(fault, Counter())[outcome] += 1
-        assert not found.lost and not found.doubled, f"{fault}: {found}"
+        assert not found.lost and not found.duplicated, f"{fault}: {found}"
 
     def rows(self) -> list[list]:
-        """The table; see COLUMNS."""
+        """Return the rows of the table; COLUMNS are its columns."""
         return [
-            [fault, counts["tries"], counts["lost"], counts["doubled"], self._told(fault)]
+            [fault, counts["tries"], counts["lost"], counts["duplicated"], self._outcome(fault)]
             for fault, counts in self._counts.items()
         ]
 
-    def _told(self, fault: str) -> str:
-        told = self._outcomes[fault].most_common()
-        return told[0][0] if len(told) == 1 else "; ".join(f"{n} × {what}" for what, n in told)
+    def _outcome(self, fault: str) -> str:
+        counts = self._outcomes[fault].most_common()
+        if len(counts) == 1:
+            return counts[0][0]
+        return "; ".join(f"{count} × {outcome}" for outcome, count in counts)
 
 
-TALLY = Tally()
+RESULTS = LoaderResults()
 
 
 @pytest.fixture(scope="session")
-def tally() -> Tally:
-    return TALLY
+def loader_results() -> LoaderResults:
+    return RESULTS
 
 
 def pytest_terminal_summary(terminalreporter):
-    if rows := TALLY.rows():
+    if rows := RESULTS.rows():
         terminalreporter.section("faults of loader and Postgres")
         for row in [COLUMNS, *rows]:
             terminalreporter.line(" | ".join(map(str, row)))
 
 
 def pytest_sessionfinish(session):
-    """Keep the figures, where somebody wants them and all that they stand for was tried."""
+    """Publish the results, unless a test failed."""
     if session.exitstatus == 0:
-        publish("loader_faults", TALLY.rows())
+        publish("loader_faults", RESULTS.rows())
 
 
 @pytest.fixture
 def home():
-    """A folder whose content the server's account can get to."""
+    """Yield a folder that the server's account can enter."""
     folder = Path(tempfile.mkdtemp(prefix="elt-faults-"))
     folder.chmod(0o755)
     yield folder
@@ -87,21 +89,21 @@ def shared_warehouse(tmp_path_factory):
 
 @pytest.fixture
 def warehouse(shared_warehouse):
-    """A server that runs, with a warehouse in which nothing was ever loaded."""
+    """Return a running server with an empty warehouse."""
     if shared_warehouse.process.poll() is not None:
         shared_warehouse.start()
-    shared_warehouse.forget()
+    shared_warehouse.reset()
     return shared_warehouse
 
 
 @pytest.fixture
 def seed(request) -> int:
-    """The same in each run; printed, as pytest shows it with a failure."""
+    """Derive a seed from the test's name, so that each run repeats it, and print it."""
     value = sum(map(ord, request.node.name))
     print(f"seed {value}, {'all tries' if FULL else 'a few tries'}")
     return value
 
 
 @pytest.fixture
-def story(warehouse, tmp_path, seed) -> Story:
-    return Story(warehouse, tmp_path, random.Random(seed))  # noqa: S311 - repeatable
+def workload(warehouse, tmp_path, seed) -> Workload:
+    return Workload(warehouse, tmp_path, random.Random(seed))  # noqa: S311 - repeatable

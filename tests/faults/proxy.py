@@ -1,7 +1,7 @@
-"""What stands between a loader and the server, and does something bad at one exact moment.
+"""A proxy between a loader and Postgres that injects one fault at an exact moment.
 
-A moment is a number of bytes that passed, or a statement that the loader sends: then the proxy
-calls `strike`, which may cut this very connection (`Link`) or hurt somebody else.
+A moment is a number of transferred bytes or a statement that the loader sends. At that moment the
+proxy calls `inject`, which may break the connection (`Link`) or kill a process.
 """
 
 from __future__ import annotations
@@ -15,32 +15,32 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-SO_ATTACH_FILTER = 26  # Linux; Python has no name for it
+SO_ATTACH_FILTER = 26  # Linux's value; Python's socket module does not define the constant
 
 
 class Link:
-    """One connection through the proxy, and the ways in which it can end."""
+    """One connection through the proxy, and the ways to break it."""
 
     def __init__(self, client: socket.socket, server: socket.socket) -> None:
         self.client, self.server = client, server
         self.broken = False
 
     def reset(self) -> None:
-        """Both ends get an RST, as when a machine in between forgets the connection."""
+        """Send an RST to both ends, as when a router forgets the connection."""
         for end in (self.client, self.server):
             end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.finish()
 
     def finish(self) -> None:
-        """Both ends get a FIN."""
+        """Close both ends, which sends each a FIN."""
         self.broken = True
         self.client.close()
         self.server.close()
 
     def silence(self) -> None:
-        """No packet passes any more, and none is acknowledged: the cable is pulled.
+        """Drop all packets without an acknowledgement, like an unplugged cable.
 
-        A filter on our sockets that keeps 0 bytes of each packet makes our kernel deaf to both.
+        A socket filter that accepts 0 bytes of each packet makes the kernel ignore both ends.
         """
         self.broken = True
         keep_nothing = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 0))
@@ -49,7 +49,7 @@ class Link:
             end.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)
 
     def hold(self) -> None:
-        """Nothing passes until the client has hung up."""
+        """Forward nothing until the client closes the connection."""
         self.broken = True
         self.client.settimeout(60)
         with contextlib.suppress(OSError):
@@ -60,10 +60,16 @@ class Link:
 
 @dataclass
 class Moment:
-    """When to strike: one of `sent` and `received` (bytes of one connection), `statement`.
+    """The moment of a fault. Exactly one of `sent`, `received` and `statement` is set.
 
-    At a statement (the first one that holds this text, and comes after one that holds `after`) it
-    happens before the server gets it; when `answered`, before the client gets the answer.
+    Attributes:
+        sent: Bytes that the client has sent on one connection.
+        received: Bytes that the client has received on one connection.
+        statement: Text of a statement. The fault happens before the server receives the first
+            statement with this text.
+        answered: Let the server execute the statement, and inject the fault before the client
+            receives the answer.
+        after: Text of a statement that must come before `statement`.
     """
 
     sent: int | None = None
@@ -80,12 +86,12 @@ class Moment:
 
 @dataclass
 class Proxy:
-    """Listens on `port` of 127.0.0.1 and passes on to the server on another port of it."""
+    """Listens on a port of 127.0.0.1 (`port`) and forwards to `server_port` of 127.0.0.1."""
 
     server_port: int
-    sent: int = 0  # bytes, of all connections
+    sent: int = 0  # bytes over all connections
     received: int = 0
-    struck: threading.Event = field(default_factory=threading.Event)
+    injected: threading.Event = field(default_factory=threading.Event)
 
     def __enter__(self) -> Proxy:
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -106,9 +112,9 @@ class Proxy:
         for link in self._links:
             link.finish()
 
-    def arm(self, moment: Moment, strike: Callable[[Link], None]) -> None:
-        """Strike once, at the first connection that comes to that moment."""
-        self._armed = (moment, strike)
+    def arm(self, moment: Moment, inject: Callable[[Link], None]) -> None:
+        """Inject the fault once, on the first connection that reaches the moment."""
+        self._armed = (moment, inject)
 
     def _accept(self) -> None:
         with contextlib.suppress(OSError):  # the listener was closed
@@ -121,12 +127,12 @@ class Proxy:
     def _serve(self, client: socket.socket) -> None:
         try:
             server = socket.create_connection(("127.0.0.1", self.server_port))
-        except OSError:  # refused: so are we
+        except OSError:  # the server refused the connection, so refuse the client's
             client.close()
             return
         link = Link(client, server)
         self._links.append(link)
-        with contextlib.suppress(OSError):  # one of them is gone
+        with contextlib.suppress(OSError):  # an end closed its connection
             self._pass_on(link)
         if not link.broken:
             link.finish()
@@ -145,19 +151,25 @@ class Proxy:
                         return
                     counts[key.fileobj] += len(data)
                     up = key.fileobj is link.client
-                    kept = self._due(data, counts[key.fileobj], up)
-                    if kept is not None:
-                        other[key.fileobj].sendall(data[:kept])
-                        self._strike(link)
+                    before = self._bytes_before_fault(data, counts[key.fileobj], up)
+                    if before is not None:
+                        other[key.fileobj].sendall(data[:before])
+                        self._inject(link)
                         if link.broken:
                             return
-                        data = data[kept:]
+                        data = data[before:]
                     other[key.fileobj].sendall(data)
                     self.sent += len(data) * up
                     self.received += len(data) * (not up)
 
-    def _due(self, data: bytes, count: int, up: bool) -> int | None:
-        """How much of this piece still passes before it happens; None: it does not happen here."""
+    def _bytes_before_fault(self, data: bytes, count: int, up: bool) -> int | None:
+        """Return how many bytes of `data` to forward before the fault, or None if it is not due.
+
+        Args:
+            data: The next piece of one direction's stream.
+            count: Bytes of that direction so far, including `data`.
+            up: True for the direction from client to server.
+        """
         if self._armed is None:
             return None
         moment = self._armed[0]
@@ -169,11 +181,11 @@ class Proxy:
         return None if at is None or count < at else len(data) - (count - at)
 
     def _texts(self) -> list[bytes]:
-        """The statements that have to pass, in this order, before it happens."""
+        """Return the statements that must pass, in this order, before the fault."""
         moment = self._armed[0] if self._armed else Moment()
         return [text for text in (moment.after, moment.statement) if text]
 
-    def _strike(self, link: Link) -> None:
-        (_, strike), self._armed = self._armed, None
-        self.struck.set()
-        strike(link)
+    def _inject(self, link: Link) -> None:
+        (_, inject), self._armed = self._armed, None
+        self.injected.set()
+        inject(link)

@@ -1,4 +1,4 @@
-"""The clock is set back by a day between two loads: nothing is lost, nothing doubled."""
+"""A clock that is set back by a day between two loads loses and duplicates nothing."""
 
 from __future__ import annotations
 
@@ -7,34 +7,34 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from scene import Warehouse
-from story import Sheet, compare
+from workload import TransactionFile, compare
 
 from support import PROJECT
+from warehouse import Warehouse
 
 DBT = PROJECT / "dbt" / ".venv" / "bin" / "dbt"
 
 
 @pytest.fixture
 def clock(home):
-    """What makes a process believe in another time, and the file that says which."""
+    """Return a file that sets the fake time, and the environment that makes processes use it."""
     libraries = sorted(Path("/usr/lib").rglob("libfaketime.so.1"))
     if not libraries:
-        why = "there is no libfaketime: the clock cannot be set back"
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(why)
+        reason = "libfaketime is not installed, so the clock cannot be set back"
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
     file = home / "clock"
     file.write_text("+0")
     return file, {
         "LD_PRELOAD": str(libraries[0]),
         "FAKETIME_TIMESTAMP_FILE": str(file),
-        "FAKETIME_NO_CACHE": "1",  # a change counts at once, in processes that run
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1",  # as the kernel's: it never goes back
+        "FAKETIME_NO_CACHE": "1",  # running processes see a change at once
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",  # the kernel's monotonic clock never goes back
     }
 
 
 @pytest.fixture
 def warehouse(home, clock):
-    """A server of its own that lives by that clock."""
+    """Yield a separate server that uses the fake clock."""
     server = Warehouse(home)
     server.start(**clock[1])
     try:
@@ -55,13 +55,14 @@ def dbt_run(warehouse: Warehouse, folder: Path) -> None:
     assert done.returncode == 0, done.stdout
 
 
-def test_a_day_back(warehouse, clock, tmp_path, tally):
-    sheets: list[Sheet] = []
+def test_a_clock_set_back_changes_no_row(warehouse, clock, tmp_path, loader_results):
+    files: list[TransactionFile] = []
 
     def load(begin: int) -> None:
-        sheet = Sheet.write(tmp_path / f"transactions-{begin}.csv", range(begin, begin + 3_000))
-        sheets.append(sheet)
-        process = warehouse.load(sheet.path, **clock[1])
+        path = tmp_path / f"transactions-{begin}.csv"
+        file = TransactionFile.write(path, range(begin, begin + 3_000))
+        files.append(file)
+        process = warehouse.load(file.path, **clock[1])
         assert process.communicate(timeout=120)[1] == "" and process.returncode == 0
 
     def transform() -> None:
@@ -77,19 +78,20 @@ def test_a_day_back(warehouse, clock, tmp_path, tally):
 
     load(0)
     transform()
-    then = warehouse.server.now()
+    before = warehouse.server.now()
     clock[0].write_text("-1d")
-    assert (then - warehouse.server.now()).total_seconds() > 80_000
+    assert (before - warehouse.server.now()).total_seconds() > 80_000
     load(1_500)  # overlaps
     load(10_000)
     transform()
     load(12_000)
     transform()
-    found = compare(warehouse, sheets)
-    assert found.loaded == {sheet.path.name for sheet in sheets}
-    # What the loads say of time is what the clock said; their order is that of the ids.
+    found = compare(warehouse, files)
+    assert found.loaded == {file.path.name for file in files}
+    # The load log holds the clock's times, while load ids keep the true order.
     times = [
         row[0] for row in warehouse.query("select started_at from raw._loads order by load_id")
     ]
     assert times[0] > times[1] and times[1:] == sorted(times[1:])
-    tally.add("clock set back by a day", found, "load ids ascend, and dbt goes by them")
+    outcome = "load ids still ascend, and dbt orders loads by them"
+    loader_results.add("clock set back by a day", found, outcome)

@@ -1,4 +1,4 @@
-"""The connection is cut: with an RST, with a FIN, or without a word; anywhere, and in a commit."""
+"""A connection that breaks (RST, FIN, silence) at any moment, even in the commit, loses nothing."""
 
 import shutil
 import tempfile
@@ -9,27 +9,28 @@ from subprocess import Popen
 
 import pytest
 from proxy import Link, Moment, Proxy
-from scene import Warehouse, tries
-from story import Sheet, compare
+from workload import TransactionFile, compare
+
+from warehouse import Warehouse, tries
 
 CUTS = {"reset (RST)": Link.reset, "closed (FIN)": Link.finish}
-COMMIT = {"statement": b"COMMIT", "after": b"insert into raw._loads"}  # the load's, no earlier one
+COMMIT = {"statement": b"COMMIT", "after": b"insert into raw._loads"}  # skips earlier commits
 ENDED = "the load had ended when the connection was lost"
 
 
 @dataclass
 class Silenced:
-    """A load whose connection goes silent, in a database of its own."""
+    """A load whose connection goes silent, in a separate database."""
 
     moment: Moment
     database: str
-    sheet: Sheet
+    file: TransactionFile
     process: Popen
 
 
 @pytest.fixture(scope="module", autouse=True)
 def silenced(tmp_path_factory):
-    """Loads that are silenced while the other tests run: to find that out takes them a minute."""
+    """Silence some loads now, because they take a minute to notice while other tests run."""
     home = Path(tempfile.mkdtemp(prefix="elt-faults-"))
     home.chmod(0o755)
     warehouse = Warehouse(home)
@@ -52,68 +53,70 @@ def silenced(tmp_path_factory):
             database = f"silenced_{number}"
             warehouse.query(f"create database {database} template warehouse", "postgres")
             warehouse.query(f"grant connect, temporary on database {database} to loader")
-            sheet = Sheet.write(folder / f"transactions-{number}.csv", range(12_000))
+            file = TransactionFile.write(folder / f"transactions-{number}.csv", range(12_000))
             proxy = stack.enter_context(Proxy(warehouse.server.port))
             proxy.arm(moment, Link.silence)
-            process = warehouse.load(sheet.path, port=proxy.port, PGDATABASE=database)
-            loads.append(Silenced(moment, database, sheet, process))
+            process = warehouse.load(file.path, port=proxy.port, PGDATABASE=database)
+            loads.append(Silenced(moment, database, file, process))
         yield warehouse, loads
         for load in loads:
             load.process.kill()
             load.process.communicate()
 
 
-def cut(warehouse, sheet, moment, how, *options):
-    """A load whose connection is cut; returns exit code, stdout and stderr."""
+def cut(warehouse, file, moment, how, *options):
+    """Run a load, break its connection, and return exit code, stdout and stderr."""
     with Proxy(warehouse.server.port) as proxy:
         proxy.arm(moment, how)
-        process = warehouse.load(sheet.path, *options, port=proxy.port)
+        process = warehouse.load(file.path, *options, port=proxy.port)
         out, err = process.communicate(timeout=120)
-        assert proxy.struck.is_set()
+        assert proxy.injected.is_set()
     return process.returncode, out, err
 
 
 @pytest.mark.parametrize("how", CUTS)
-def test_cut_anywhere(warehouse, story, tally, how):
+def test_a_load_whose_connection_breaks_is_retried(warehouse, workload, loader_results, how):
     with Proxy(warehouse.server.port) as proxy:
-        assert warehouse.load(story.sheet().path, port=proxy.port).wait(120) == 0
-    warehouse.forget()
+        assert warehouse.load(workload.next_file().path, port=proxy.port).wait(120) == 0
+    warehouse.reset()
     for _ in range(tries(30, 4)):
-        up = story.chance.random() < 0.5
-        # Most of what is sent is rows, most of what is received are answers before and after.
-        at = story.chance.randrange(proxy.sent // 2 if up else proxy.received * 2 // 3)
+        up = workload.rng.random() < 0.5
+        # Sent bytes are mostly rows. Received bytes are mostly answers before and after the COPY.
+        at = workload.rng.randrange(proxy.sent // 2 if up else proxy.received * 2 // 3)
         moment = Moment(sent=at) if up else Moment(received=at)
-        sheet = story.sheet()
-        print(f"{sheet.path.name}: {moment}")
-        code, out, err = cut(warehouse, sheet, moment, CUTS[how])
+        file = workload.next_file()
+        print(f"{file.path.name}: {moment}")
+        code, out, err = cut(warehouse, file, moment, CUTS[how])
         assert (code, err) == (0, ""), (code, out, err)
         assert "the warehouse is away" in out and "trying again in 0.5 s" in out
-        assert sheet.path.name in story.verify(sheet).loaded
-        tally.add(f"connection {how}", story.tell(sheet), "retried by the loader")
+        assert file.path.name in workload.verify(file).loaded
+        loader_results.add(f"connection {how}", workload.load(file), "retried by the loader")
 
 
-def test_cut_in_the_commit(warehouse, story, tally):
-    """Nobody tells the loader whether its commit arrived: it looks, and says what it found."""
+def test_a_connection_lost_during_commit_is_resolved_by_the_load_log(
+    warehouse, workload, loader_results
+):
+    """The loader cannot know whether its commit arrived, so it checks raw._loads."""
     for turn in range(tries(40, 4)):
         how = list(CUTS.values())[turn % 2]
         answered, options = turn % 4 in (1, 2), ["--force"] * (turn % 8 in (2, 3, 4, 5))
-        sheet = story.sheet()
+        file = workload.next_file()
         moment = Moment(**COMMIT, answered=answered)
-        code, out, err = cut(warehouse, sheet, moment, how, *options)
+        code, out, err = cut(warehouse, file, moment, how, *options)
         assert (code, err) == (0, ""), (code, out, err)
         assert "trying again" in out and (ENDED in out) == answered
-        assert f"read {len(sheet.rows):,} = loaded" in out
-        assert sheet.path.name in story.verify(sheet).loaded
-        what = "arrived: found in raw._loads" if answered else "was lost: loaded again"
-        tally.add("connection cut in the commit", story.tell(sheet), f"the commit {what}")
+        assert f"read {len(file.rows):,} = loaded" in out
+        assert file.path.name in workload.verify(file).loaded
+        outcome = "found in raw._loads" if answered else "not committed, loaded again"
+        loader_results.add("connection lost during commit", workload.load(file), outcome)
 
 
-def test_cut_in_the_commit_of_a_failure(warehouse, tmp_path):
-    """The rejects of a load that failed are told once, too."""
-    sheet = Sheet.write(tmp_path / "transactions.csv", range(10))
-    with sheet.path.open("a") as file:
-        file.write("a line that does not fit\r\n")
-    code, out, err = cut(warehouse, sheet, Moment(**COMMIT, answered=True), Link.reset)
+def test_a_connection_lost_while_a_failure_commits_reports_it_once(warehouse, tmp_path):
+    """The retry must not store the rejects of a failed load twice."""
+    file = TransactionFile.write(tmp_path / "transactions.csv", range(10))
+    with file.path.open("a") as output:
+        output.write("a line that does not fit\r\n")
+    code, out, err = cut(warehouse, file, Moment(**COMMIT, answered=True), Link.reset)
     assert code == 2 and err.count("\n") == 1 and "trying again" in out
     assert warehouse.query("select status, load_id from raw._loads") == [("failed", 1)]
     assert warehouse.query("select load_id, line from raw._rejects") == [
@@ -121,8 +124,8 @@ def test_cut_in_the_commit_of_a_failure(warehouse, tmp_path):
     ]
 
 
-def test_silence(silenced, tally):
-    """A peer that is gone without a word is given up after a minute, by either side."""
+def test_a_silent_connection_times_out_after_a_minute(silenced, loader_results):
+    """Loader and server both give up a peer that disappeared without closing the connection."""
     warehouse, loads = silenced
     for load in loads:
         out, err = load.process.communicate(timeout=300)
@@ -130,6 +133,7 @@ def test_silence(silenced, tally):
         assert "the warehouse is away" in out and "trying again in 0.5 s" in out
     warehouse.wait_until_alone(120)
     for load in loads:
-        found = compare(warehouse, [load.sheet], load.database)
-        assert found.loaded == {load.sheet.path.name}
-        tally.add("connection silent (no packet passes)", found, "given up after a minute, retried")
+        found = compare(warehouse, [load.file], load.database)
+        assert found.loaded == {load.file.path.name}
+        fault = "connection silent (all packets dropped)"
+        loader_results.add(fault, found, "timed out after a minute, then retried")

@@ -1,4 +1,4 @@
-"""The server's disk fills up: while rows come, while an index is made, and in the commit."""
+"""A full disk during COPY, the index build or the commit fails the load, and the next run loads."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from scene import Warehouse, tries
-from story import Story
+from workload import Workload
 
 from elt_stack.postgres import server_user
+from warehouse import Warehouse, tries
 
 MB = 1 << 20
-SEGMENT = 16 * MB  # of the write-ahead log
-# How much of this segment is left, and how many there are after it.
-LEFT = f"""
+SEGMENT = 16 * MB  # size of a file of the write-ahead log
+# Free bytes in the current segment, and the number of prepared segments after it.
+FREE_LOG = f"""
     select {SEGMENT} - (pg_current_wal_insert_lsn() - '0/0')::bigint % {SEGMENT}, (
         select count(*) from pg_ls_waldir() where name ~ '^[0-9A-F]{{24}}$'
         and name > pg_walfile_name(pg_current_wal_insert_lsn())
@@ -29,14 +29,14 @@ LEFT = f"""
 
 @contextlib.contextmanager
 def small_disk(folder: Path, size: int) -> Iterator[Path]:
-    """A file system of so many bytes, which belongs to the server's account."""
+    """Mount a file system of `size` bytes that the server's account owns."""
     folder.mkdir()
     mounted = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder], capture_output=True
     )
     if mounted.returncode:
-        why = "to mount a small file system takes root: the disk cannot be filled"
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(why)
+        reason = "only root can mount the small file system that this test fills"
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
     try:
         shutil.chown(folder, server_user())
         folder.chmod(0o700)
@@ -49,58 +49,60 @@ def resize(disk: Path, size: int) -> None:
     subprocess.run(["mount", "-o", f"remount,size={size}", disk], check=True)
 
 
-def load_in_vain(warehouse: Warehouse, sheet, *options: object) -> str:
-    """A load that ends with exit code 3 and one line, which is returned."""
-    process = warehouse.load(sheet.path, *options)
+def load_fails(warehouse: Warehouse, file, *options: object) -> str:
+    """Run a load that must end with exit code 3 and one error line; return the line."""
+    process = warehouse.load(file.path, *options)
     out, err = process.communicate(timeout=120)
     assert process.returncode == 3 and err.count("\n") == 1, (out, err)
     return err
 
 
 @pytest.fixture
-def story_on(tmp_path, seed):
-    """A story in a warehouse, each time."""
-    return lambda warehouse: Story(warehouse, tmp_path, random.Random(seed))  # noqa: S311
+def workload_on(tmp_path, seed):
+    """Return a function that makes a workload for a warehouse."""
+    return lambda warehouse: Workload(warehouse, tmp_path, random.Random(seed))  # noqa: S311
 
 
 @pytest.fixture
 def tablespace(warehouse, home):
-    """A small disk, on which the loader's tables are made."""
+    """Yield a small disk on which the loader's tables are created."""
     with small_disk(home / "disk", 64 * MB) as disk:
         warehouse.query(f"create tablespace small location '{disk}'")
         warehouse.query("grant create on tablespace small to loader")
         warehouse.query("alter role loader set default_tablespace = small")
         yield disk
         warehouse.query("alter role loader reset default_tablespace")
-        warehouse.forget()
+        warehouse.reset()
         warehouse.query("drop tablespace small")
 
 
-@pytest.mark.parametrize("phase", ["COPY", "index building"])
-def test_the_disk_of_the_tables(warehouse, tablespace, story_on, tally, phase):
-    story = story_on(warehouse)
-    story.tell(story.sheet())
+@pytest.mark.parametrize("phase", ["COPY", "the index build"])
+def test_a_load_fails_while_the_tables_disk_is_full(
+    warehouse, tablespace, workload_on, loader_results, phase
+):
+    workload = workload_on(warehouse)
+    workload.load(workload.next_file())
     table, index = warehouse.query(
         "select pg_table_size('raw.transactions'),"
         " pg_relation_size('raw.transactions__row_hash_key')"
     )[0]
     for _ in range(tries(5, 1)):
         size = table // 2 if phase == "COPY" else table + index // 2
-        sheet = story.sheet(fresh=True)
+        file = workload.next_file(fresh=True)
         resize(tablespace, shutil.disk_usage(tablespace).used + size)
-        assert "disk is full: make room" in load_in_vain(warehouse, sheet)
-        told = warehouse.log.read_text().rpartition("No space left on device")[2]
+        assert "disk is full: make room" in load_fails(warehouse, file)
+        log_after_error = warehouse.log.read_text().rpartition("No space left on device")[2]
         statement = "copy" if phase == "COPY" else "create unique index"
-        assert f"STATEMENT:  {statement}" in told
-        assert not story.verify(sheet).loaded
+        assert f"STATEMENT:  {statement}" in log_after_error
+        assert not workload.verify(file).loaded
         resize(tablespace, 64 * MB)
-        tally.add(f"disk full while {phase}", story.tell(sheet),
-                  "exit code 3, one line that says so; loaded by the next run")  # fmt: skip
+        outcome = "exit code 3 with a clear message, next run loads the file"
+        loader_results.add(f"disk full during {phase}", workload.load(file), outcome)
 
 
 @pytest.fixture
-def logged(home):
-    """A server whose write-ahead log has a small disk of its own."""
+def small_log(home):
+    """Yield a server whose write-ahead log is on a small disk, and the disk."""
     warehouse = Warehouse(home)
     with small_disk(home / "disk", 112 * MB) as disk:
         wal = warehouse.server.data / "pg_wal"
@@ -109,7 +111,8 @@ def logged(home):
         subprocess.run(["chown", "-R", server_user(), disk], check=True)
         warehouse.start()
         warehouse.initialise()
-        warehouse.query("alter system set wal_buffers = '64kB'")  # else it waits for the commit
+        # With larger buffers the server would write the log only in the commit.
+        warehouse.query("alter system set wal_buffers = '64kB'")
         warehouse.stop()
         warehouse.start()
         yield warehouse, disk
@@ -117,43 +120,47 @@ def logged(home):
 
 
 def fill(warehouse: Warehouse, disk: Path, left: int) -> Path:
-    """Leave the log `left` bytes; returns the file that takes the rest of its disk."""
+    """Fill the disk until the log has `left` bytes; return the file that takes the space."""
     warehouse.query("checkpoint")
     ballast = disk / "ballast"
     with ballast.open("wb") as file:
         os.posix_fallocate(file.fileno(), 0, shutil.disk_usage(disk).free)
     with warehouse.session() as cursor:
         while True:
-            cursor.execute(LEFT)
-            here, segments = cursor.fetchone()
-            if not segments and here < left:
+            cursor.execute(FREE_LOG)
+            free, segments = cursor.fetchone()
+            if not segments and free < left:
                 return ballast
-            size = min(1_000_000, max(here - left, 0) + 50_000) if not segments else 1_000_000
+            size = min(1_000_000, max(free - left, 0) + 50_000) if not segments else 1_000_000
             cursor.execute("select pg_logical_emit_message(false, 'fill', repeat('x', %s))", [size])
 
 
-# Rows into a table with rows go through the log as they come; those of a small fresh table only
+# COPY into a table with rows writes the log at once. COPY into a small fresh table writes it only
 # in the commit (with wal_level = minimal, below wal_skip_threshold).
 @pytest.mark.parametrize(("phase", "rows"), [("COPY", 16_000), ("the commit", 8_000)])
-def test_the_disk_of_the_log(logged, story_on, tally, phase, rows):
-    """The server itself goes down, and cannot come back before there is room."""
-    warehouse, disk = logged
-    story = story_on(warehouse)
+def test_a_load_fails_while_the_logs_disk_is_full(
+    small_log, workload_on, loader_results, phase, rows
+):
+    """The server stops and cannot start again before its disk has space."""
+    warehouse, disk = small_log
+    workload = workload_on(warehouse)
     for _ in range(tries(3, 1)):
-        warehouse.forget()
-        story.told, story.rows = [], rows
+        warehouse.reset()
+        workload.loaded_files, workload.rows = [], rows
         if phase == "COPY":
-            story.tell(story.sheet(fresh=False))
+            workload.load(workload.next_file(fresh=False))
         ballast = fill(warehouse, disk, 800_000)
-        sheet = story.sheet(fresh=False)
-        err = load_in_vain(warehouse, sheet, "--wait", 5)
+        file = workload.next_file(fresh=False)
+        err = load_fails(warehouse, file, "--wait", 5)
         assert "is away" in err
         assert warehouse.process.wait(30) != 0
         statement = "copy" if phase == "COPY" else "COMMIT"
-        told = warehouse.log.read_text().rpartition("PANIC:  could not write")[2]
-        assert "No space left on device" in told and f"STATEMENT:  {statement}" in told
+        log_after_panic = warehouse.log.read_text().rpartition("PANIC:  could not write")[2]
+        assert "No space left on device" in log_after_panic
+        assert f"STATEMENT:  {statement}" in log_after_panic
         ballast.unlink()
         warehouse.start()
-        assert sheet.path.name not in story.verify(sheet).loaded
-        outcome = "the server goes down: exit code 3; with room it recovers, the next run loads"
-        tally.add(f"disk of the write-ahead log full in {phase}", story.tell(sheet), outcome)
+        assert file.path.name not in workload.verify(file).loaded
+        outcome = "server stops, exit code 3; recovers with free space, next run loads the file"
+        fault = f"disk of the write-ahead log full during {phase}"
+        loader_results.add(fault, workload.load(file), outcome)

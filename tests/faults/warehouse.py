@@ -1,4 +1,4 @@
-"""A warehouse to be hurt, and loaders to be killed."""
+"""A Postgres server with a warehouse for the fault tests, and loaders that run against it."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from support import PROJECT, free_port
 SESSIONS = "select pid from pg_stat_activity where application_name = 'data-ingestion'"
 
 
-def hear_signals() -> None:
-    """In a child: Ctrl-C counts, though shells have what runs in the background ignore it."""
+def restore_interrupt() -> None:
+    """Make a child process react to Ctrl-C, which shells disable for background processes."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def tries(full: int, few: int) -> int:
-    """How many tries a test makes: `FAULTS=full` asks for all of them."""
+    """Return the number of tries: `full` with FAULTS=full in the environment, else `few`."""
     return full if FULL else few
 
 
 class Warehouse:
-    """A Postgres server of its own, with the settings of a stack that is meant to last."""
+    """A separate Postgres server with the settings that the stack uses for real data."""
 
     def __init__(self, home: Path) -> None:
         self.server = Server(home, free_port(), secrets.token_urlsafe(16))
@@ -43,18 +43,18 @@ class Warehouse:
         self.server.prepare()
 
     def start(self, **environment: str) -> None:
-        """Start the server, with these variables besides ours, and wait until it answers."""
+        """Start the server with additional environment variables and wait until it answers."""
         self.process = self.server.start(self.log, os.environ | environment)
         self.server.wait()
 
     def initialise(self) -> None:
-        """Make the warehouse in it; fsync is on, or a crash would prove nothing."""
+        """Create the warehouse and check that fsync is on, or a crash would prove nothing."""
         self.server.init_warehouse(PROJECT / "init_db.sql", self.passwords)
         assert self.query("show fsync") == [("on",)]
         assert self.query("show synchronous_commit") == [("on",)]
 
     def kill(self) -> None:
-        """Kill -9 the server and all its processes."""
+        """Kill the server and all its processes with SIGKILL."""
         postmaster = psutil.Process(self.process.pid)
         family = [postmaster, *postmaster.children(recursive=True)]
         for process in family:
@@ -64,7 +64,7 @@ class Warehouse:
         psutil.wait_procs(family[1:], timeout=10)
 
     def stop(self) -> None:
-        """Stop it in good order, or what is left of it."""
+        """Shut the server down, or kill it if it does not stop in time."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)  # Postgres' "fast" shutdown
             try:
@@ -73,7 +73,13 @@ class Warehouse:
                 self.kill()
 
     def environment(self, role: str = "loader", port: int = 0, **more: str) -> dict[str, str]:
-        """What a libpq program needs to be that role, through `port` if a proxy is in between."""
+        """Return the environment in which a libpq program connects as a role.
+
+        Args:
+            role: The role of the warehouse.
+            port: A proxy's port, or 0 for the server's own.
+            more: Additional variables.
+        """
         return os.environ | {
             "PGHOST": "127.0.0.1",
             "PGPORT": str(port or self.server.port),
@@ -85,7 +91,7 @@ class Warehouse:
 
     @contextlib.contextmanager
     def session(self, database: str = "warehouse") -> Iterator[psycopg2.extensions.cursor]:
-        """A cursor of the superuser; each statement is a transaction."""
+        """Yield a cursor of the superuser, in autocommit mode."""
         with contextlib.closing(self.server.connect(database)) as connection:
             connection.autocommit = True
             with connection.cursor() as cursor:
@@ -96,19 +102,19 @@ class Warehouse:
             cursor.execute(statement)
             return cursor.fetchall() if cursor.description else []
 
-    def forget(self) -> None:
-        """As if nothing had ever been loaded."""
+    def reset(self) -> None:
+        """Drop the loader's tables, as if nothing had ever been loaded."""
         self.query("drop table if exists raw.transactions, raw._loads, raw._rejects cascade")
 
     def load(self, *arguments: object, **environment) -> subprocess.Popen:
-        """Start `data-ingestion load`; see `environment` for the keywords."""
+        """Start `data-ingestion load` with the keywords of `environment`."""
         return subprocess.Popen(
             [LOADER, "load", *map(str, arguments)], env=self.environment(**environment),
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=hear_signals,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=restore_interrupt,
         )  # fmt: skip
 
     def wait_until_alone(self, seconds: float = 20, database: str = "warehouse") -> None:
-        """Fail unless every session and lock of loaders is gone within `seconds`."""
+        """Fail unless all sessions and locks of loaders are gone within `seconds`."""
         locks = "select pid from pg_locks where locktype = 'advisory'"
         deadline = time.monotonic() + seconds
         while left := self.query(f"{SESSIONS} union {locks}", database):
