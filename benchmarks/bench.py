@@ -1,11 +1,11 @@
-"""How fast the loader is beside its peers, how its cost grows, what the transform and the DAG add.
+r"""Measure the loader and its peers, the growth of the cost with size, the transform and the DAG.
 
     make bench            116,201 and 1 M rows; a quarter of an hour
-    make bench-full       10 M as well, and growth up to 20 M; an hour
+    make bench-full       10 M rows as well, and growth up to 20 M; an hour
 
-Runs in a throwaway warehouse (`elt with-postgres`). In each round every piece of work runs
-once, in another order than in the last: what disturbs the machine disturbs all of them. The order
-of magnitude is told by the ratio to `\\copy` in the same round, whose median is reported.
+The benchmark runs in a throwaway warehouse (`elt with-postgres`). Each round runs every step once,
+in another order than the round before, so that other load on the machine affects all steps alike.
+Each time is also divided by that of `\copy` in the same round; the report has the median ratio.
 """
 
 from __future__ import annotations
@@ -22,22 +22,24 @@ from pathlib import Path
 
 import machine
 import report
+import steps
 import warehouse
-import works
 from measure import Cost, TooSlowError, run
 
-STACK = works.PROJECT / "stack" / ".venv" / "bin"
+STACK = steps.PROJECT / "stack" / ".venv" / "bin"
 WARM_UP_ROWS = 10_000
-TUNED_ON, REPORTED_ON = 7, 11  # seeds
-OURS_LIMIT = 3600  # seconds after which the loader itself has failed
+# The code is tuned on data of one seed and reported on data of another.
+TUNING_SEED, REPORT_SEED = 7, 11
+LOADER_LIMIT = 3600  # seconds after which a run of the loader counts as failed
 
 
 class Bench:
-    """The rounds of all sizes.
+    """The measurements of all sizes.
 
     Args:
-        seed: of the data.
-        limit: seconds; a peer that would need more, by what it took for fewer rows, is left out.
+        seed: Seed of the data.
+        limit: Seconds that a peer may take. A peer that would take longer, estimated from its time
+            for fewer rows, is left out.
     """
 
     def __init__(self, seed: int, limit: float) -> None:
@@ -47,9 +49,9 @@ class Bench:
         self.costs: dict[int, dict[str, list[Cost]]] = {}
 
     def measure(self, rows: int, rounds: int, with_peers: bool) -> None:
-        """Measure one size. Sizes have to ascend."""
-        whole = works.sample(rows, self.seed)
-        groups = works.groups(whole, self.seed, with_peers)
+        """Measure one size. Call it with ascending sizes, which the estimates rely on."""
+        whole = steps.sample(rows, self.seed)
+        groups = steps.step_groups(whole, self.seed, with_peers)
         costs: dict[str, list[Cost]] = defaultdict(list)
         for number in range(rounds):
             print(f"{rows:,} rows: round {number + 1} of {rounds}", file=sys.stderr)
@@ -58,8 +60,8 @@ class Bench:
                 self._run_group(group, rows, costs)
         self.costs[rows] = {step.name: costs[step.name] for group in groups for step in group}
 
-    def _run_group(self, group: list[works.Step], rows: int, costs: dict) -> None:
-        """Run the steps of a group in a warehouse of their own."""
+    def _run_group(self, group: list[steps.Step], rows: int, costs: dict) -> None:
+        """Run the steps of a group in a fresh warehouse."""
         reason = self._too_slow(group[0].name, rows)
         if reason:
             self.left_out[rows][group[0].name] = reason
@@ -69,20 +71,21 @@ class Bench:
                 try:
                     costs[step.name].append(self._run_step(step, database))
                 except TooSlowError as error:
-                    self.left_out[rows][step.name] = str(error)
+                    self.left_out[rows][step.name] = f"{error} at {rows:,} rows"
 
-    def _run_step(self, step: works.Step, database: str) -> Cost:
-        """Measure one process, and see that it did its work.
+    def _run_step(self, step: steps.Step, database: str) -> Cost:
+        """Measure one process and check its result.
 
         Raises:
-            SystemExit: it failed, or its table has another number of rows than it ought to have.
+            SystemExit: The process failed, or its table has an unexpected number of rows.
         """
         if step.setup:
             warehouse.query(database, step.setup)
-        warehouse.query(database, "checkpoint")  # what others wrote is not this one's to flush
+        # Without a checkpoint this step would also pay for flushing the writes of the step before.
+        warehouse.query(database, "checkpoint")
         environment = warehouse.environment(database, step.role)
         try:
-            limit = self.limit if step.name in works.NAMES.values() else OURS_LIMIT
+            limit = self.limit if step.name in steps.PEER_NAMES.values() else LOADER_LIMIT
             cost = run(step.command, environment, self.server, limit)
         except subprocess.CalledProcessError as error:
             sys.exit(f"{step.name} ended with {error.returncode}:\n{error.output}")
@@ -92,23 +95,25 @@ class Bench:
         return cost
 
     def _too_slow(self, name: str, rows: int) -> str:
-        """Why a peer is left out; empty where it is not."""
-        if name in self.left_out[rows] or name not in works.NAMES.values():
+        """Return the reason to leave a peer out, or an empty text."""
+        if name in self.left_out[rows] or name not in steps.PEER_NAMES.values():
             return self.left_out[rows].get(name, "")
         for fewer, costs in reversed(self.costs.items()):
             if costs.get(name):
-                took = statistics.median(cost.seconds for cost in costs[name])
-                wanted = took * rows / fewer
-                return f"about {wanted:.0f} s, by {fewer:,} rows" if wanted > self.limit else ""
+                seconds = statistics.median(cost.seconds for cost in costs[name])
+                estimate = seconds * rows / fewer
+                if estimate <= self.limit:
+                    return ""
+                return f"about {estimate:.0f} s at {rows:,} rows, estimated from {fewer:,} rows"
             if name in self.left_out[fewer]:
-                return f"{self.left_out[fewer][name]} at {fewer:,} rows"
+                return self.left_out[fewer][name]
         return ""
 
     def results(self) -> dict[str, dict]:
-        """Per size, per work: the figures of the report."""
+        """Return the figures of the report by number of rows and name of the step."""
         return {
             str(rows): {
-                name: report.figures(measured, costs[works.COPY])
+                name: report.figures(measured, costs[steps.COPY])
                 if measured
                 else {"left_out": self.left_out[rows][name]}
                 for name, measured in costs.items()
@@ -118,13 +123,18 @@ class Bench:
 
 
 def run_script(name: str, *options: str, before: Sequence[str | Path]) -> dict:
-    """What another script of this folder measured; `before` is how it is started.
+    """Run another script of this folder and return its measurements.
+
+    Args:
+        name: File name of the script.
+        options: Options of the script.
+        before: The command that runs the script, such as a Python interpreter.
 
     Raises:
-        SystemExit: it failed.
+        SystemExit: The script failed.
     """
-    script, file = Path(__file__).with_name(name), works.FOLDER / f"{name}.json"
-    works.FOLDER.mkdir(parents=True, exist_ok=True)
+    script, file = Path(__file__).with_name(name), steps.DATA_FOLDER / f"{name}.json"
+    steps.DATA_FOLDER.mkdir(parents=True, exist_ok=True)
     file.unlink(missing_ok=True)
     if subprocess.run([*before, script, "--json", file, *options]).returncode != 0:
         sys.exit(f"{name} failed")
@@ -132,31 +142,33 @@ def run_script(name: str, *options: str, before: Sequence[str | Path]) -> dict:
 
 
 def arguments() -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     sizes = {"type": int, "nargs": "*", "metavar": "N"}
     parser.add_argument("--rows", **sizes, default=[], help="sizes for the loader and its peers")
-    parser.add_argument("--growth", **sizes, default=[], help="for the loader and \\copy only")
+    parser.add_argument("--growth", **sizes, default=[], help="sizes for the loader and \\copy")
     parser.add_argument("--transform", **sizes, default=[], help="sizes for dbt run and dbt test")
-    parser.add_argument("--dag", action="store_true", help="what Airflow adds to three commands")
+    parser.add_argument("--dag", action="store_true", help="measure the overhead of Airflow")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--transform-rounds", type=int, help="(as --rounds)")
+    parser.add_argument("--transform-rounds", type=int, help="default: the value of --rounds")
     parser.add_argument("--limit", type=float, default=150, help="seconds a peer may take (150)")
-    parser.add_argument("--seed", type=int, default=TUNED_ON, help=f"of the data ({TUNED_ON})")
+    parser.add_argument(
+        "--seed", type=int, default=TUNING_SEED, help=f"seed of the data ({TUNING_SEED})"
+    )
     parser.add_argument(
         "--publish",
         metavar="NAME",
-        help=f"with seed {REPORTED_ON}, into benchmarks/results/NAME.json and docs/performance.md",
+        help=f"use seed {REPORT_SEED}; write benchmarks/results/NAME.json and docs/performance.md",
     )
     return parser.parse_args()
 
 
 def main() -> None:
-    """Measure, print, write."""
+    """Measure, print and publish."""
     options = arguments()
     if "PSQL" not in os.environ:
-        sys.exit("there is no warehouse to load into: `make bench` brings one")
-    seed = REPORTED_ON if options.publish else options.seed
+        sys.exit("no warehouse is running: use `make bench`, which starts one")
+    seed = REPORT_SEED if options.publish else options.seed
     transform_rounds = options.transform_rounds or options.rounds
     results = machine.describe() | {
         "seed": seed,
@@ -172,7 +184,7 @@ def main() -> None:
             *("--rows", *map(str, options.transform)),
             before=(STACK / "elt", "with-postgres", "--", sys.executable),
         )
-    # Everything once before the clock counts: bytecode is written, programs are in memory.
+    # Run everything once, so that bytecode is written and programs are in the page cache.
     Bench(seed, options.limit).measure(WARM_UP_ROWS, 1, with_peers=bool(options.rows))
     bench = Bench(seed, options.limit)
     for rows in sorted({*options.rows, *options.growth}):

@@ -1,11 +1,11 @@
-"""What Airflow adds: the DAG's duration above that of its three commands, run by hand.
+"""Measure the overhead of Airflow: the DAG's duration minus that of its three commands.
 
     python dag.py --rounds 5 --json FILE        (with the environment of stack/)
 
-A stack of its own, without Docker; in each round the DAG runs on the sample, then its commands do,
-each time in a warehouse as empty as after the start. The DAG takes from the request that triggers
-it to the end of its last task. The first round is told apart: Airflow's processes have run no
-task before it.
+The script starts a separate stack without Docker. In each round the DAG runs on the sample, then
+its commands do, each time in an empty warehouse. The duration of the DAG is the time from its
+trigger to the end of its last task. The first round is reported separately, because Airflow's
+processes have run no task before.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from elt_stack.stack import Stack
 COMMANDS = (
     ("data_ingestion", "loader", ("data-ingestion", "load"), (0,)),
     ("dbt", "transformer", ("dbt", "run"), (0,)),
-    # It fails by design: some transactions of the sample are backdated.
+    # `dbt test` fails by design, because the sample has backdated transactions.
     ("dbt", "transformer", ("dbt", "test", "--exclude-resource-type", "unit_test"), (1,)),
 )
 EMPTY = """
@@ -53,9 +53,9 @@ $$
 
 @contextlib.contextmanager
 def stack() -> Iterator[Settings]:
-    """A stack that has started and come to rest; it is gone after the block."""
+    """Start a stack, wait until it is idle, and remove it after the block."""
     folder = Path(tempfile.mkdtemp(prefix="elt-benchmark-"))
-    folder.chmod(0o755)  # Postgres, which runs as nobody when we are root, must get to its data
+    folder.chmod(0o755)  # under root Postgres runs as nobody and must be able to enter
     os.environ |= {"ELT_ENV": "test", "STATE_DIR": str(folder / "state")}
     os.environ |= {"DATA_DIR": str(PROJECT / "data_ingestion" / "data")}
     os.environ |= {port: str(free_port()) for port in PORTS}
@@ -70,7 +70,7 @@ def stack() -> Iterator[Settings]:
 
 
 def empty(settings: Settings) -> None:
-    """Forget all rows: the tables stay, as the start of a stack makes them."""
+    """Delete all rows but keep the tables, as after the start of a stack."""
     with contextlib.closing(settings.server.connect()) as connection:
         connection.autocommit = True
         with connection.cursor() as cursor:
@@ -79,7 +79,11 @@ def empty(settings: Settings) -> None:
 
 
 def run_dag(settings: Settings) -> dict[str, float]:
-    """Seconds of one run, and of its tasks, by their ids."""
+    """Run the DAG and return the seconds of the run ("dag") and of each task by its id.
+
+    Raises:
+        SystemExit: Another task than the test task failed, or no task failed.
+    """
     api, began = demo.airflow(settings), time.time()
     run_id = api.trigger(demo.DAG)
     while not (run := api.run(demo.DAG, run_id))["end_date"]:
@@ -90,12 +94,16 @@ def run_dag(settings: Settings) -> dict[str, float]:
         seconds[task["task_id"]] = task["duration"]
     failed = [task["task_id"] for task in tasks if task["state"] != "success"]
     if failed != ["test_transformed_data"]:
-        sys.exit(f"the DAG's failed tasks are {failed}, instead of the test that is meant to")
+        sys.exit(f"failed tasks: {failed}; expected only test_transformed_data to fail")
     return seconds
 
 
 def run_commands(settings: Settings) -> float:
-    """Seconds of the DAG's commands, one after the other."""
+    """Run the DAG's commands one after the other and return the sum of their seconds.
+
+    Raises:
+        SystemExit: A command ended with an unexpected exit code.
+    """
     seconds = 0.0
     for component, role, command, codes in COMMANDS:
         environment = settings.base_environment() | settings.libpq_environment(role)
@@ -113,7 +121,7 @@ def run_commands(settings: Settings) -> float:
 
 
 def measure(rounds: int) -> dict[str, dict[str, float]]:
-    """Medians: of the first run after the start, and of those after it."""
+    """Return the median seconds of the first run after the start and of the later runs."""
     measured = []
     with stack() as settings:
         for number in range(1 + rounds):
@@ -131,7 +139,7 @@ def measure(rounds: int) -> dict[str, dict[str, float]]:
 
 
 def main() -> None:
-    """Write what was measured."""
+    """Measure and write the results as JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", type=Path, required=True)

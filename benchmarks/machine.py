@@ -1,4 +1,4 @@
-"""Where and with what was measured: without it no figure can be compared."""
+"""Describe the machine and the versions, without which no figure can be compared."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from importlib.metadata import distributions
 from pathlib import Path
 
 import warehouse
-from works import PROJECT
+from steps import PROJECT
 
-# Of each environment, the packages that do the work.
+# The packages that matter for speed, by environment.
 PACKAGES = {
     "benchmarks": (
         *("adbc-driver-postgresql", "dlt", "pandas", "polars", "pyarrow", "sqlalchemy"),
@@ -24,7 +24,7 @@ PACKAGES = {
 
 
 def describe() -> dict:
-    """When, on which machine, with which versions and which settings of the server."""
+    """Return date, machine, versions of packages, and settings of the server."""
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "machine": {
@@ -40,7 +40,7 @@ def describe() -> dict:
 
 
 def _cpu() -> str:
-    """The processor's name; on Linux /proc knows it, elsewhere Python may."""
+    """Return the name of the processor, on Linux from /proc/cpuinfo."""
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
@@ -55,8 +55,8 @@ def _os() -> str:
 
 
 def _versions(component: str) -> dict[str, str]:
-    """Of the packages of that component's environment."""
-    places = PROJECT / component / ".venv" / "lib"
-    found = distributions(path=[str(place) for place in places.glob("python*/site-packages")])
-    versions = {each.name.lower(): each.version for each in found}
+    """Return the versions of a component's packages."""
+    folders = (PROJECT / component / ".venv" / "lib").glob("python*/site-packages")
+    found = distributions(path=[str(folder) for folder in folders])
+    versions = {package.name.lower(): package.version for package in found}
     return {name: versions[name] for name in PACKAGES[component] if name in versions}

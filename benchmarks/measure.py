@@ -1,4 +1,4 @@
-"""What a process costs: seconds, processor time on both sides, memory."""
+"""Measure a process: seconds, CPU time of the process and the server, memory."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1 << 10  # bytes, or kilobytes
+MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1 << 10  # bytes per unit of ru_maxrss
 MEGABYTE = 1 << 20
-SETTLE = 0.1  # seconds in which the server's session ends after its client
+SETTLE = 0.1  # seconds for the server's session to end after its client
 
 
 class TooSlowError(Exception):
-    """A process did not end within its time."""
+    """A process did not end within its time limit."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What one run took.
+    """The cost of one run.
 
     Attributes:
-        seconds: by the wall clock, from before its start until after its end.
-        cpu: seconds of processors, user and system, of it and the children it waited for.
-        server_cpu: the same of the Postgres server meanwhile; None where /proc is not there.
-        memory: the most megabytes that were resident in it, or in one of those children.
+        seconds: Wall-clock time from the start to the end of the process.
+        cpu: CPU seconds (user and system) of the process and of the children it waited for.
+        server_cpu: CPU seconds of the Postgres server meanwhile; None on systems without /proc.
+        memory: Peak resident memory in MB, of the process or the largest of those children.
     """
 
     seconds: float
@@ -45,30 +45,30 @@ def run(
     server: int,
     limit: float,
 ) -> Cost:
-    """Run a command, which has to succeed.
+    """Run a command and measure its cost.
 
     Args:
-        command: program and arguments.
-        environment: all of its environment.
-        server: pid of the Postgres server.
-        limit: seconds after which it is killed, with its children.
+        command: Program and arguments.
+        environment: Complete environment of the command.
+        server: Pid of the Postgres server.
+        limit: Seconds after which the command and its children are killed.
 
     Raises:
-        TooSlowError: it was killed.
-        CalledProcessError: it failed; what it said stands in `output`.
+        TooSlowError: The command was killed.
+        CalledProcessError: The command failed; `output` holds its output.
     """
     before = server_cpu(server)
-    began = time.monotonic()
+    start = time.monotonic()
     process = subprocess.Popen(
         command, env=environment, start_new_session=True, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
-    usage, said = _wait(process, limit)
-    seconds = time.monotonic() - began
+    usage, output = _wait(process, limit)
+    seconds = time.monotonic() - start
     if process.returncode == -signal.SIGKILL and seconds >= limit:
         raise TooSlowError(f"more than {limit:.0f} s")
     if process.returncode != 0:
-        raise subprocess.CalledProcessError(process.returncode, command, said)
+        raise subprocess.CalledProcessError(process.returncode, command, output)
     time.sleep(SETTLE)
     after = server_cpu(server)
     return Cost(
@@ -80,22 +80,22 @@ def run(
 
 
 def _wait(process: subprocess.Popen, limit: float) -> tuple[resource.struct_rusage, str]:
-    """Wait for a process, or kill it; returns what it used and what it said."""
+    """Wait for a process or kill it after `limit` seconds; return its usage and its output."""
     guard = threading.Timer(limit, os.killpg, (process.pid, signal.SIGKILL))
     guard.start()
-    said = process.stdout.read()
-    # Not `process.wait`: only wait4 tells what the process used.
+    output = process.stdout.read()
+    # Unlike `process.wait`, wait4 returns the resource usage of the process.
     _, status, usage = os.wait4(process.pid, 0)
     guard.cancel()
     process.stdout.close()
     process.returncode = os.waitstatus_to_exitcode(status)
-    return usage, said
+    return usage, output
 
 
 def server_cpu(server: int) -> float | None:
-    """Seconds of processors that a server used since it started, those of ended sessions too.
+    """Return the CPU seconds of a server since its start, or None on systems without /proc.
 
-    It is the sum over the server's process, the children it has, and those it waited for.
+    The sum covers the server's process, its children, and its ended children (sessions).
     """
     if not Path("/proc/self/stat").exists():
         return None
@@ -104,11 +104,11 @@ def server_cpu(server: int) -> float | None:
         try:
             ticks += sum(_times(int(child), with_ended_children=False))
         except (FileNotFoundError, ProcessLookupError):
-            continue  # it has just ended: a moment later it is among those waited for
+            continue  # the child has just ended; the server counts it a moment later
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def _times(pid: int, with_ended_children: bool) -> list[int]:
-    """utime, stime, cutime, cstime: fields 14 to 17 of proc_pid_stat(5)."""
+    """Return utime and stime, and cutime and cstime: fields 14 to 17 of proc_pid_stat(5)."""
     after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return [int(field) for field in after_name[11 : 15 if with_ended_children else 13]]

@@ -1,11 +1,11 @@
-"""The loader's peers: other ways of bringing a CSV file into Postgres, each as its users write it.
+"""The loader's peers: other common ways to load a CSV file into Postgres.
 
     python peers.py NAME FILE        (NAME: a key of PEERS)
 
-A run is a process of its own, so that each pays for its own imports; hence they stand inside the
-functions. The warehouse is where libpq's environment says; the rows go to a table that is not
-there yet, `peer.transactions` for dlt, `public.transactions` for the others. None of them keeps a
-key, an audit row or a rejected line.
+Each peer runs in a separate process and imports its libraries inside its function, so that it pays
+only for its own imports. libpq's environment names the warehouse. The rows go to a new table:
+`peer.transactions` for dlt, `public.transactions` for the others. No peer stores a key, a load log
+or rejected lines.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ BATCH_ROWS = 50_000
 
 
 def address() -> str:
-    """The warehouse of libpq's environment as a URL, for those that do not read it."""
+    """Return the URL of the warehouse, for libraries that ignore libpq's environment."""
     login = quote(os.environ["PGUSER"]) + ":" + quote(os.environ["PGPASSWORD"], safe="")
-    place = f"{os.environ['PGHOST']}:{os.environ['PGPORT']}/{os.environ['PGDATABASE']}"
-    return f"postgresql://{login}@{place}"
+    database = f"{os.environ['PGHOST']}:{os.environ['PGPORT']}/{os.environ['PGDATABASE']}"
+    return f"postgresql://{login}@{database}"
 
 
 def pandas_to_sql(file: Path) -> None:
-    """As the known demo of such a stack does it: guessed types, one INSERT after the other."""
+    """Load with `to_sql` as popular demos of such stacks do: guessed types, many INSERTs."""
     import pandas as pd
     from sqlalchemy import create_engine
 
@@ -38,7 +38,7 @@ def pandas_to_sql(file: Path) -> None:
 
 
 def pandas_adbc(file: Path) -> None:
-    """The whole file as text, one COPY of Arrow."""
+    """Read the whole file as text with pandas and load it with one COPY of Arrow data."""
     import adbc_driver_postgresql.dbapi as adbc
     import pandas as pd
     import pyarrow as pa
@@ -50,7 +50,7 @@ def pandas_adbc(file: Path) -> None:
 
 
 def polars_whole(file: Path) -> None:
-    """The whole file as text, one COPY of Arrow."""
+    """Read the whole file as text with polars and load it with one COPY of Arrow data."""
     import polars as pl
 
     frame = pl.read_csv(file, infer_schema=False).unique()
@@ -58,7 +58,7 @@ def polars_whole(file: Path) -> None:
 
 
 def polars_batches(file: Path) -> None:
-    """A batch after the other through one COPY: the fastest and the leanest, duplicates and all."""
+    """Stream batches through one COPY: fast and with little memory, but keeping duplicates."""
     import adbc_driver_postgresql.dbapi as adbc
     import polars as pl
     import pyarrow as pa
@@ -77,7 +77,7 @@ def polars_batches(file: Path) -> None:
 
 
 def _run_dlt(source, **options) -> None:
-    """Runs a pipeline of dlt that keeps nothing on this machine."""
+    """Run a dlt pipeline whose working folder is temporary."""
     os.environ["RUNTIME__DLTHUB_TELEMETRY"] = "false"
     import dlt
 
@@ -92,7 +92,7 @@ def _run_dlt(source, **options) -> None:
 
 
 def _arrow_batches(file: Path) -> Iterator:
-    """Arrow tables of text: what dlt passes on without touching each row."""
+    """Yield Arrow tables of text, which dlt forwards without handling single rows."""
     import pyarrow as pa
     from pyarrow import csv
 
@@ -104,17 +104,17 @@ def _arrow_batches(file: Path) -> Iterator:
 
 
 def dlt_parquet(file: Path) -> None:
-    """Arrow to Parquet files to ADBC: the fastest that dlt has for Postgres."""
+    """Load Arrow tables through Parquet files and ADBC, dlt's fastest way into Postgres."""
     _run_dlt(_arrow_batches(file), loader_file_format="parquet")
 
 
 def dlt_csv(file: Path) -> None:
-    """Arrow to CSV files to COPY."""
+    """Load Arrow tables through CSV files and COPY."""
     _run_dlt(_arrow_batches(file), loader_file_format="csv")
 
 
 def dlt_default(file: Path) -> None:
-    """Its own reader of CSV files and its own choice of how to load."""
+    """Load with dlt's own CSV reader and its default way of loading."""
     from dlt.sources.filesystem import readers
 
     lines = readers(bucket_url=file.parent.as_uri(), file_glob=file.name)

@@ -1,4 +1,4 @@
-"""The two pictures of docs/performance.md."""
+"""Draw the two pictures of docs/performance.md."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-import works
+import steps
 
-OURS, OTHERS, INK = "#c2410c", "#64748b", "#1e293b"
-SERIES = (OTHERS, OURS, "#0369a1", "#15803d")
-DROPS_DUPLICATES = {works.FIRST, *(works.NAMES[peer] for peer in works.DEDUPLICATES)}
+LOADER_COLOR, PEER_COLOR, INK = "#c2410c", "#64748b", "#1e293b"
+SERIES_COLORS = (PEER_COLOR, LOADER_COLOR, "#0369a1", "#15803d")
+DROPS_DUPLICATES = {steps.FIRST_LOAD, *(steps.PEER_NAMES[peer] for peer in steps.DEDUPLICATES)}
 STYLE = {
-    "font.family": "DejaVu Sans",  # matplotlib brings it: the same picture on every machine
+    "font.family": "DejaVu Sans",  # bundled with matplotlib, so the same on every machine
     "font.size": 9,
     "axes.edgecolor": "#cbd5e1",
     "axes.labelcolor": INK,
@@ -30,12 +30,12 @@ STYLE = {
     "axes.grid": True,
     "grid.color": "#e2e8f0",
     "axes.axisbelow": True,
-    "svg.hashsalt": "elt",  # the same figures, the same bytes
+    "svg.hashsalt": "elt",  # equal figures give equal bytes
 }
 
 
 def count(rows: float, _: object = None) -> str:
-    """Rows as people say them: 116 k, 1 M, 0.1 M."""
+    """Format a number of rows, such as 116 k or 1 M."""
     return f"{rows / 1e6:g} M" if rows >= 1e6 else f"{rows / 1e3:.0f} k"
 
 
@@ -44,8 +44,11 @@ def _save(figure: Figure, path: Path) -> None:
 
 
 def draw_peers(sizes: dict[str, dict], path: Path) -> None:
-    """Ratios to `\\copy` for every size, and peak memory at the largest that peers were run at."""
-    names = [works.COPY, works.FIRST, *works.NAMES.values()]
+    r"""Draw the ratios to `\copy` for each size, and the peak memory at the largest of them.
+
+    Sizes without peers are skipped. `sizes` maps rows to the figures by name of the step.
+    """
+    names = [steps.COPY, steps.FIRST_LOAD, *steps.PEER_NAMES.values()]
     compared = {
         rows: by_name for rows, by_name in sizes.items() if any(n in by_name for n in names[2:])
     }
@@ -59,7 +62,7 @@ def draw_peers(sizes: dict[str, dict], path: Path) -> None:
         for panel, (rows, by_name) in zip(panels, compared.items(), strict=False):
             ratios = [by_name.get(name, {}).get("ratio") for name in names]
             _draw_dots(panel, names, ratios, lambda ratio: f"{ratio:.1f}")
-            panel.axvline(1, color=OTHERS, linewidth=0.8)
+            panel.axvline(1, color=PEER_COLOR, linewidth=0.8)
             panel.set_title(f"{int(rows):,} rows", fontsize=9)
             panel.set_xlabel(r"seconds, \copy = 1")
         largest = list(compared.values())[-1]
@@ -67,11 +70,15 @@ def draw_peers(sizes: dict[str, dict], path: Path) -> None:
         _draw_dots(panels[-1], names, memory, lambda megabytes: f"{megabytes:,.0f}")
         panels[-1].set_title(f"{int(list(compared)[-1]):,} rows", fontsize=9)
         panels[-1].set_xlabel("peak memory, MB")
-        labels = ["this loader" if name == works.FIRST else name for name in names]
+        labels = ["this loader" if name == steps.FIRST_LOAD else name for name in names]
         panels[0].set_yticks(range(len(names)), labels)
         panels[0].invert_yaxis()
-        panels[0].get_yticklabels()[names.index(works.FIRST)].set(color=OURS, fontweight="bold")
-        figure.supxlabel("filled: drops duplicates   hollow: keeps them", fontsize=8, color=OTHERS)
+        panels[0].get_yticklabels()[names.index(steps.FIRST_LOAD)].set(
+            color=LOADER_COLOR, fontweight="bold"
+        )
+        figure.supxlabel(
+            "filled: drops duplicates   hollow: keeps them", fontsize=8, color=PEER_COLOR
+        )
         _save(figure, path)
 
 
@@ -81,43 +88,51 @@ def _draw_dots(
     values: Sequence[float | None],
     label: Callable[[float], str],
 ) -> None:
-    """A dot and its number for each value, hollow for what keeps duplicates."""
+    """Draw a labelled dot for each value; it is hollow if the tool keeps duplicates."""
     panel.set_xscale("log")
     present = [value for value in values if value]
     panel.set_xlim(min(present) / 1.6, max(present) * 4)
     panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
     panel.tick_params(which="both", length=0)
-    for place, (name, value) in enumerate(zip(names, values, strict=True)):
-        color = OURS if name == works.FIRST else OTHERS
+    for row, (name, value) in enumerate(zip(names, values, strict=True)):
+        color = LOADER_COLOR if name == steps.FIRST_LOAD else PEER_COLOR
         if value is None:
-            panel.text(0.5, place, "left out", transform=panel.get_yaxis_transform(),
-                       ha="center", va="center", color=OTHERS, fontsize=8)  # fmt: skip
+            panel.text(0.5, row, "left out", transform=panel.get_yaxis_transform(),
+                       ha="center", va="center", color=PEER_COLOR, fontsize=8)  # fmt: skip
             continue
         inside = color if name in DROPS_DUPLICATES else "white"
-        panel.plot(value, place, "o", color=color, markerfacecolor=inside, markersize=6)
-        panel.annotate(label(value), (value, place), (6, 0), textcoords="offset points",
+        panel.plot(value, row, "o", color=color, markerfacecolor=inside, markersize=6)
+        panel.annotate(label(value), (value, row), (6, 0), textcoords="offset points",
                        va="center", color=color, fontsize=8)  # fmt: skip
 
 
 def draw_growth(
     series: dict[str, list[tuple[int, float]]], slopes: dict[str, float], path: Path
 ) -> None:
-    """Seconds over rows on log-log scales, a line for each series, its slope in the legend."""
+    """Draw seconds over rows on log-log axes, one line per series with its slope.
+
+    Args:
+        series: Points (rows, seconds) by label.
+        slopes: Slope of each series by label.
+        path: The picture to write.
+    """
     with rc_context(STYLE):
         figure = Figure(figsize=(6.2, 3.8), layout="constrained")
         panel = figure.subplots()
-        for (label, points), color in zip(series.items(), SERIES, strict=False):
+        for (label, points), color in zip(series.items(), SERIES_COLORS, strict=False):
             rows, seconds = zip(*points, strict=True)
-            dashes = "--" if label == works.COPY else "-"
+            dashes = "--" if label == steps.COPY else "-"
             panel.plot(rows, seconds, "o" + dashes, color=color, markersize=4,
                        label=f"{label}, slope {slopes[label]:.2f}")  # fmt: skip
         sizes = sorted({rows for points in series.values() for rows, _ in points})
         middle = statistics.median(seconds for points in series.values() for _, seconds in points)
         center = (sizes[0] * sizes[-1]) ** 0.5
         linear = [middle * rows / center for rows in (sizes[0], sizes[-1])]
-        panel.plot((sizes[0], sizes[-1]), linear, ":", color=OTHERS, linewidth=1, label="slope 1")
+        panel.plot(
+            (sizes[0], sizes[-1]), linear, ":", color=PEER_COLOR, linewidth=1, label="slope 1"
+        )
         panel.set(xscale="log", yscale="log", xlabel="rows", ylabel="seconds")
-        # Two labels side by side could not be read.
+        # Skip the label of a size that is too close to the next one to be readable.
         apart = [a for a, b in zip(sizes, [*sizes[1:], math.inf], strict=True) if b > 1.5 * a]
         panel.set_xticks(apart, [count(rows) for rows in apart])
         panel.xaxis.set_minor_formatter(NullFormatter())

@@ -1,4 +1,4 @@
-"""Figures, tables, pictures: everything that is told of a run."""
+"""Turn the measurements into figures, tables, pictures and the page docs/performance.md."""
 
 from __future__ import annotations
 
@@ -9,28 +9,33 @@ import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
-import works
+import steps
 from measure import Cost
 
-DOCS = works.PROJECT / "docs"
+DOCS = steps.PROJECT / "docs"
 PAGE = DOCS / "performance.md"
 BEGIN, END = "<!-- benchmark: begin -->", "<!-- benchmark: end -->"
-# What of the results grows on the second picture: its label, the part, the name of the work.
+# The lines of the growth picture: label, part of the results, name of the step.
 GROWING = (
-    (works.COPY, "load", works.COPY),
-    ("load", "load", works.FIRST),
+    (steps.COPY, "load", steps.COPY),
+    ("load", "load", steps.FIRST_LOAD),
     ("transform: first dbt run", "transform", "first dbt run"),
     ("test: dbt test", "transform", "dbt test"),
 )
-SLOPE_FROM = 1_000_000  # below, the start of processes weighs more than the rows
+SLOPE_FROM = 1_000_000  # rows; below, the start of processes dominates the time
 
 
 def figures(costs: Sequence[Cost], yardstick: Sequence[Cost]) -> dict:
-    """Seconds of all rounds, and what is reported of them.
+    r"""Summarise the rounds of one step.
 
     Args:
-        costs: of one kind of work, in the order of the rounds.
-        yardstick: of `\\copy` in the same rounds; more of them where `costs` was broken off.
+        costs: Costs of the step in the order of the rounds.
+        yardstick: Costs of `\copy` in the same rounds. There may be more of them than `costs` if
+            the step was stopped early.
+
+    Returns:
+        Seconds of all rounds, the median ratio to `\copy`, median CPU seconds of the process and
+        of the server, and the peak memory in MB.
     """
     pairs = zip(costs, yardstick, strict=False)
     server = [cost.server_cpu for cost in costs if cost.server_cpu is not None]
@@ -44,7 +49,7 @@ def figures(costs: Sequence[Cost], yardstick: Sequence[Cost]) -> dict:
 
 
 def table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    """A table that reads well in a terminal and as Markdown; numbers stand to the right."""
+    """Format a Markdown table that is also readable in a terminal, with right-aligned numbers."""
     widths = [max(map(len, column)) for column in zip(head, *lines, strict=True)]
     rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
 
@@ -56,37 +61,37 @@ def table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
 
 
 def load_table(sizes: dict[str, dict]) -> list[str]:
-    """Headings and tables, one for each size, and below it what was left out."""
-    head = ("work", "seconds", r"ratio to \copy", "CPU s", "server CPU s", "peak MB")
+    """Return a heading, a table and a list of the peers left out for each size."""
+    head = ("step", "seconds", r"ratio to \copy", "CPU s", "server CPU s", "peak MB")
     parts = []
     for rows, by_name in sizes.items():
-        lines = [_load_line(name, work) for name, work in by_name.items() if "seconds" in work]
+        lines = [_load_line(name, step) for name, step in by_name.items() if "seconds" in step]
         parts += [f"### {int(rows):,} rows", table(head, lines)]
-        left_out = {name: work["left_out"] for name, work in by_name.items() if "left_out" in work}
+        left_out = {name: step["left_out"] for name, step in by_name.items() if "left_out" in step}
         if left_out:
             reasons = "; ".join(f"{name} ({reason})" for name, reason in left_out.items())
-            parts.append(f"Left out, because they take too long: {reasons}.")
+            parts.append(f"Left out because of the time limit: {reasons}.")
     return parts
 
 
-def _load_line(name: str, work: dict) -> tuple[str, ...]:
-    server = work["server_cpu_seconds"]
+def _load_line(name: str, step: dict) -> tuple[str, ...]:
+    server = step["server_cpu_seconds"]
     return (
         name,
-        f"{statistics.median(work['seconds']):.2f}",
-        f"{work['ratio']:.2f}",
-        f"{work['cpu_seconds']:.2f}",
+        f"{statistics.median(step['seconds']):.2f}",
+        f"{step['ratio']:.2f}",
+        f"{step['cpu_seconds']:.2f}",
         "" if server is None else f"{server:.2f}",
-        f"{work['peak_mb']:,}",
+        f"{step['peak_mb']:,}",
     )
 
 
 def transform_table(sizes: dict[str, dict]) -> list[str]:
-    """One table: a line for each kind of work, a column for each size, medians of seconds."""
+    """Return one table of median seconds, with a line per step and a column per size."""
     names = list(dict.fromkeys(name for by_name in sizes.values() for name in by_name))
 
-    def median(work: dict | None) -> str:
-        return f"{statistics.median(work['seconds']):.2f}" if work else ""
+    def median(step: dict | None) -> str:
+        return f"{statistics.median(step['seconds']):.2f}" if step else ""
 
     lines = [(name, *(median(by.get(name)) for by in sizes.values())) for name in names]
     head = ("seconds", *(f"{int(rows):,} rows" for rows in sizes))
@@ -94,17 +99,17 @@ def transform_table(sizes: dict[str, dict]) -> list[str]:
 
 
 def dag_table(dag: dict[str, dict]) -> list[str]:
-    """What the DAG took, what its commands took by hand, and the difference."""
+    """Return a table of the seconds of the DAG, of its commands alone, and the difference."""
     lines = [
-        (name, f"{work['dag']:.1f}", f"{work['commands']:.1f}", f"{work['overhead']:.1f}")
-        for name, work in dag.items()
+        (name, f"{run['dag']:.1f}", f"{run['commands']:.1f}", f"{run['overhead']:.1f}")
+        for name, run in dag.items()
     ]
-    head = ("seconds", "the DAG", "its three commands", "the DAG above them")
+    head = ("seconds", "DAG run", "its three commands alone", "overhead of Airflow")
     return ["### The DAG", table(head, lines)]
 
 
 def growth(results: dict) -> dict[str, list[tuple[int, float]]]:
-    """Per series the rows and median seconds of each size."""
+    """Return the points (rows, median seconds) of each line of the growth picture."""
     series = {}
     for label, part, name in GROWING:
         points = [
@@ -118,7 +123,10 @@ def growth(results: dict) -> dict[str, list[tuple[int, float]]]:
 
 
 def slope(points: Sequence[tuple[int, float]]) -> float:
-    """Of the straight line through them on log-log scales, from SLOPE_FROM rows on: 1 is linear."""
+    """Fit a line on log-log scales to the points from SLOPE_FROM rows on; return its slope.
+
+    A slope of 1 means that the seconds are proportional to the rows.
+    """
     large = [point for point in points if point[0] >= SLOPE_FROM]
     used = large if len(large) > 1 else points
     rows, seconds = zip(*((math.log(x), math.log(y)) for x, y in used), strict=True)
@@ -126,15 +134,15 @@ def slope(points: Sequence[tuple[int, float]]) -> float:
 
 
 def growth_table(series: dict[str, list[tuple[int, float]]]) -> list[str]:
-    """Slopes, so that they can be read without the picture."""
+    """Return a table of the slopes in the growth picture."""
     if not series:
         return []
     lines = [(label, f"{slope(points):.2f}") for label, points in series.items()]
-    return ["### Growth", table(("seconds grow with the rows to the power of", "slope"), lines)]
+    return ["### Growth", table(("seconds over rows, log-log", "slope"), lines)]
 
 
 def origin(results: dict) -> str:
-    """One paragraph: when, on what, with what."""
+    """Describe date, data, machine, server and versions of the measurements."""
     machine, postgres = results["machine"], results["postgres"]
     server = ", ".join(
         f"{name} {value}" for name, value in postgres.items() if name != "server_version"
@@ -144,9 +152,9 @@ def origin(results: dict) -> str:
         for component, by_name in results["versions"].items()
     )
     return (
-        f"{results['date']}, {results['rounds']} rounds ({results['transform_rounds']} of the"
-        f" transform) on data of seed {results['seed']}: "
-        f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gb']} GB, "
+        f"Date: {results['date']}. Rounds: {results['rounds']}, for the transform"
+        f" {results['transform_rounds']}. Seed of the data: {results['seed']}.\n"
+        f"Machine: {machine['cpu']}, {machine['cores']} cores, {machine['memory_gb']} GB, "
         f"{machine['os']}, Python {results['python']}.\n"
         f"Postgres {postgres['server_version']}: {server}.\n"
         f"Versions by environment: {versions}."
@@ -154,7 +162,7 @@ def origin(results: dict) -> str:
 
 
 def text(results: dict) -> str:
-    """All of it in Markdown that is read as it is."""
+    """Return the whole report in Markdown that is also readable in a terminal."""
     parts = [origin(results), *load_table(results["load"])]
     if "transform" in results:
         parts += transform_table(results["transform"])
@@ -164,25 +172,42 @@ def text(results: dict) -> str:
 
 
 def publish(name: str, results: dict) -> None:
-    """Write the results, the pictures, and both into the page between its two markers."""
+    """Write the results as JSON, the pictures and the generated part of the page."""
     file = Path(__file__).parent / "results" / f"{name}.json"
     file.parent.mkdir(exist_ok=True)
     file.write_text(json.dumps(results, indent=2) + "\n")
-    # Not before: a process starts with the memory of the one that started it as its peak.
+    draw(results)
+    write_page(name, results)
+
+
+def draw(results: dict) -> None:
+    """Draw the pictures."""
+    # A late import, because a measured process inherits the memory of this one as its peak.
     import pictures
 
-    shown = []
     if results["load"]:
         pictures.draw_peers(results["load"], DOCS / "pictures" / "performance-load.svg")
-        shown.append(
-            r"![Seconds as a ratio to \copy, and peak memory](pictures/performance-load.svg)"
-        )
     if series := growth(results):
         slopes = {label: slope(points) for label, points in series.items()}
         pictures.draw_growth(series, slopes, DOCS / "pictures" / "performance-growth.svg")
-        shown.append("![Seconds over rows, both logarithmic](pictures/performance-growth.svg)")
-    block = "\n\n".join([BEGIN, f"`make {name}`, {text(results)}", *shown, END])
+
+
+def write_page(name: str, results: dict) -> None:
+    """Replace the part of the page between its two markers.
+
+    Raises:
+        ValueError: The page lacks a marker or has one twice.
+    """
+    pictures = []
+    if results["load"]:
+        pictures.append(
+            r"![Seconds as a ratio to \copy, and peak memory](pictures/performance-load.svg)"
+        )
+    if growth(results):
+        pictures.append("![Seconds over rows, both logarithmic](pictures/performance-growth.svg)")
+    intro = f"Measured with `make {name}`."
+    block = "\n\n".join([BEGIN, intro, text(results), *pictures, END])
     page = PAGE.read_text()
     if page.count(BEGIN) != 1 or page.count(END) != 1:
-        raise ValueError(f"{PAGE} has to have the lines {BEGIN} and {END}, once each")
+        raise ValueError(f"{PAGE} must have the lines {BEGIN} and {END}, once each")
     PAGE.write_text(re.sub(f"{BEGIN}.*{END}", lambda _: block, page, flags=re.DOTALL))

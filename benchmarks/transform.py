@@ -1,10 +1,10 @@
-"""How long dbt takes, beside one `create table as` with the same casts in the same round.
+"""Measure dbt, compared with one `create table as` with the same casts in the same round.
 
     python benchmarks/transform.py --rows 116201 1000000 --rounds 3 --json FILE
 
-Runs in a warehouse of its own (`elt with-postgres`). Every dbt figure is the command as
-the DAG runs it, the start of its process included: `dbt run --empty` is that start, with all
-models and no row. JSON: rows -> name of the work -> {"seconds": one per round}.
+The script needs a throwaway warehouse (`elt with-postgres`). It runs dbt's commands as the DAG
+does and includes the start of the process. `dbt run --empty` measures that start, with all models
+and no rows. JSON: rows -> name of the step -> {"seconds": [one per round]}.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ import tempfile
 import time
 from pathlib import Path
 
+from steps import LOADER, PROJECT, sample
 from warehouse import environment
-from works import LOADER, PROJECT, sample
 
 DBT = PROJECT / "dbt" / ".venv" / "bin" / "dbt"
 NEW_ROWS = 10_000
-# The one test that fails on the sample, as it should.
+# The only test that fails on the sample; it should fail.
 BACKDATED = "value_date_greater_than_transaction_date"
 
 START = "dbt run --empty"
@@ -37,7 +37,7 @@ SOME_NEW = f"dbt run, {NEW_ROWS:,} new rows"
 TEST = "dbt test"
 ONE_PROCESS = "set max_parallel_workers_per_gather = 0"
 
-# What a script would write that trusts its data: the first value it does not know stops it.
+# Casts as in a script that trusts its data: the first value in another format is an error.
 NAIVE_SELECT = """
 select
     _row_hash, rtrim(account_no, '''') as account_number,
@@ -53,26 +53,30 @@ from raw.transactions
 
 
 def role(name: str) -> dict[str, str]:
-    """The environment of a process that works as that role."""
+    """Return the environment of a process that connects as the role."""
     return environment(os.environ["PGDATABASE"], name)
 
 
 def psql(*options: str) -> float:
-    """Seconds that psql took as the superuser, which has to succeed."""
+    """Run psql as the superuser and return its seconds.
+
+    Raises:
+        CalledProcessError: psql failed.
+    """
     quiet = os.environ | {"PGOPTIONS": "--client-min-messages=warning"}
-    began = time.monotonic()
+    start = time.monotonic()
     command = [os.environ["PSQL"], "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", *options]
     subprocess.run(command, env=quiet, check=True, stdout=subprocess.DEVNULL)
-    return time.monotonic() - began
+    return time.monotonic() - start
 
 
 def statements(*sql: str) -> float:
-    """Seconds that statements took, in one session."""
+    """Run statements in one session and return their seconds."""
     return psql(*(f"--command={statement}" for statement in sql))
 
 
 class Transform:
-    """dbt with a folder of its own for what it writes."""
+    """Runs dbt with a separate folder for its target and its logs."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -80,28 +84,36 @@ class Transform:
         self.environment = role("transformer") | paths
 
     def dbt(self, *arguments: str, may_fail: bool = False) -> float:
-        """Seconds of one dbt command. Exits with its output if it failed."""
-        began = time.monotonic()
+        """Run one dbt command and return its seconds.
+
+        Raises:
+            SystemExit: The command failed and `may_fail` is false; the message is its output.
+        """
+        start = time.monotonic()
         process = subprocess.run(
             [DBT, *arguments], cwd=PROJECT / "dbt", env=self.environment,
             capture_output=True, text=True,
         )  # fmt: skip
-        seconds = time.monotonic() - began
+        seconds = time.monotonic() - start
         if process.returncode != 0 and not may_fail:
             sys.exit(f"dbt {' '.join(arguments)} failed:\n{process.stdout}{process.stderr}")
         return seconds
 
     def test(self) -> float:
-        """Seconds of `dbt test` as the DAG runs it. Exits if any but the one failed."""
+        """Run `dbt test` as the DAG does and return its seconds.
+
+        Raises:
+            SystemExit: Another test than BACKDATED failed, or there are no results.
+        """
         seconds = self.dbt("test", "--exclude-resource-type", "unit_test", may_fail=True)
         results = json.loads((self.folder / "run_results.json").read_text())["results"]
-        bad = [r["unique_id"] for r in results if r["status"] not in ("pass", "success")]
-        if not results or any(BACKDATED not in name for name in bad):
-            sys.exit(f"dbt test: {bad or 'no results'}")
+        failed = [r["unique_id"] for r in results if r["status"] not in ("pass", "success")]
+        if not results or any(BACKDATED not in name for name in failed):
+            sys.exit(f"dbt test: {failed or 'no results'}")
         return seconds
 
     def casts(self) -> str:
-        """The select of staging.transactions as dbt compiles it for a first run."""
+        """Return the select of staging.transactions that dbt compiles for a first run."""
         self.dbt("compile", "--full-refresh", "--select", "transactions")
         (file,) = self.folder.glob("compiled/*/models/staging/transactions.sql")
         return file.read_text()
@@ -112,8 +124,8 @@ def load(rows: int, seed: int) -> None:
     subprocess.run([LOADER, "load", sample(rows, seed).path], check=True, env=role("loader"))
 
 
-def forget_transform() -> None:
-    """A warehouse that dbt has not seen yet, with the first load and no other."""
+def reset_transform() -> None:
+    """Drop everything that dbt has built, and all loads except the first."""
     statements(
         "drop schema if exists staging, marts, audit cascade",
         "delete from raw.transactions where _load_id > 1",
@@ -124,14 +136,18 @@ def forget_transform() -> None:
 
 
 def create_table_as(select: str, *settings: str) -> float:
-    """Seconds of one plain `create table as`: no index, no contract."""
+    """Run a plain `create table as`, without index and contract, and return its seconds."""
     seconds = statements(*settings, f"create table public.yardstick as {select}")
     statements("drop table public.yardstick")
     return seconds
 
 
 def measure(rows: int, rounds: int, seed: int) -> dict[str, dict[str, list[float]]]:
-    """Each kind of work once a round, in turns, so that what disturbs one disturbs all."""
+    """Measure each step once per round, so that other load on the machine affects all alike.
+
+    Returns:
+        The seconds of all rounds as {"seconds": [...]}, by name of the step.
+    """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         statements("drop schema raw cascade")
@@ -139,46 +155,47 @@ def measure(rows: int, rounds: int, seed: int) -> dict[str, dict[str, list[float
         load(rows, seed)
         transform = Transform(folder)
         casts = transform.casts()
-        taken: dict[str, list[float]] = {}
+        all_seconds: dict[str, list[float]] = {}
         for number in range(1, rounds + 1):
             print(f"{rows:,} rows: round {number} of {rounds}", file=sys.stderr)
-            forget_transform()
-            for work, seconds in one_round(transform, casts, seed + number).items():
-                taken.setdefault(work, []).append(round(seconds, 3))
-    return {work: {"seconds": seconds} for work, seconds in taken.items()}
+            reset_transform()
+            for step, seconds in one_round(transform, casts, seed + number).items():
+                all_seconds.setdefault(step, []).append(round(seconds, 3))
+    return {step: {"seconds": seconds} for step, seconds in all_seconds.items()}
 
 
 def one_round(transform: Transform, casts: str, seed: int) -> dict[str, float]:
-    """Seconds of each kind of work, in a warehouse that dbt has not seen yet."""
-    taken = {
+    """Run each step once, in a warehouse without dbt's tables; return the seconds by step."""
+    seconds = {
         NAIVE: create_table_as(NAIVE_SELECT, ONE_PROCESS),
         SERIAL: create_table_as(casts, ONE_PROCESS),
         SAME_CASTS: create_table_as(casts),
         START: transform.dbt("run", "--empty"),
     }
-    forget_transform()
-    taken[FIRST] = transform.dbt("run")
-    taken[NOTHING_NEW] = transform.dbt("run")
+    reset_transform()
+    seconds[FIRST] = transform.dbt("run")
+    seconds[NOTHING_NEW] = transform.dbt("run")
     load(NEW_ROWS, seed)
-    taken[SOME_NEW] = transform.dbt("run")
-    taken[TEST] = transform.test()
-    return taken
+    seconds[SOME_NEW] = transform.dbt("run")
+    seconds[TEST] = transform.test()
+    return seconds
 
 
-def show(rows: int, works: dict[str, dict[str, list[float]]]) -> None:
-    """A line per kind of work, and the ratios that the goals are about."""
-    median = {work: statistics.median(taken["seconds"]) for work, taken in works.items()}
-    print(f"\n{rows:,} rows, medians of {len(works[FIRST]['seconds'])} rounds")
-    for work, seconds in median.items():
-        print(f"  {work:<46}{seconds:8.2f} s")
+def show(rows: int, steps: dict[str, dict[str, list[float]]]) -> None:
+    """Print the median seconds of each step and the ratios that docs/performance.md discusses."""
+    median = {step: statistics.median(rounds["seconds"]) for step, rounds in steps.items()}
+    print(f"\n{rows:,} rows, medians of {len(steps[FIRST]['seconds'])} rounds")
+    for step, seconds in median.items():
+        print(f"  {step:<46}{seconds:8.2f} s")
     above_start = median[FIRST] - median[START]
-    for work in (SERIAL, SAME_CASTS, NAIVE):
-        print(f"  {'first run above dbt, × ' + work:<66}{above_start / median[work]:6.2f}")
-    print(f"  {'new rows, above nothing new':<46}{median[SOME_NEW] - median[NOTHING_NEW]:8.2f} s")
+    for step in (SERIAL, SAME_CASTS, NAIVE):
+        print(f"  {'first run minus start, ratio to ' + step:<74}{above_start / median[step]:6.2f}")
+    difference = median[SOME_NEW] - median[NOTHING_NEW]
+    print(f"  {'new rows, minus the run with nothing new':<46}{difference:8.2f} s")
 
 
 def main() -> None:
-    """Print a table per size, and write all figures where they are asked for."""
+    """Print a table per size and write the results as JSON if requested."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, nargs="+", default=[116_201, 1_000_000])
     parser.add_argument("--rounds", type=int, default=3)
@@ -186,12 +203,12 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     if "PSQL" not in os.environ:
-        sys.exit("there is no warehouse: `elt with-postgres -- COMMAND` brings one")
+        sys.exit("no warehouse is running: `elt with-postgres -- COMMAND` starts one")
     results = {rows: measure(rows, options.rounds, options.seed) for rows in options.rows}
     if options.json:
         options.json.write_text(json.dumps(results, indent=2) + "\n")
-    for rows, works in results.items():
-        show(rows, works)
+    for rows, steps in results.items():
+        show(rows, steps)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The throwaway server that the benchmark runs on: a database of its own for each piece of work."""
+"""Databases on the throwaway server of the benchmark, one for each group of steps."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SETTINGS = (
 
 
 def query(database: str, statement: str) -> list[tuple]:
-    """The rows of a statement, run by the superuser in a session of its own."""
+    """Run a statement as the superuser in a new session and return its rows."""
     with contextlib.closing(psycopg2.connect(dbname=database)) as connection:
         connection.autocommit = True
         with connection.cursor() as cursor:
@@ -28,11 +28,11 @@ def query(database: str, statement: str) -> list[tuple]:
 
 @contextlib.contextmanager
 def database() -> Iterator[str]:
-    """The name of a new, empty warehouse, which is dropped at the end of the block."""
+    """Create an empty warehouse, yield its name, and drop it after the block."""
     name = f"bench_{time.monotonic_ns()}"
     query("postgres", f"create database {name} template warehouse")
     try:
-        # A template hands on all but the rights on the database itself.
+        # `create database ... template` copies everything except the rights on the database.
         query("postgres", f"grant connect, temporary on database {name} to loader, transformer")
         yield name
     finally:
@@ -40,12 +40,12 @@ def database() -> Iterator[str]:
 
 
 def server_pid() -> int:
-    """The process id of the server itself, the parent of all its sessions."""
+    """Return the process id of the server, the parent of all its sessions."""
     return int(query("postgres", "select pg_read_file('postmaster.pid')")[0][0].split("\n")[0])
 
 
 def settings() -> dict[str, str]:
-    """The server's settings that matter for how fast it is."""
+    """Return the server's settings that affect its speed."""
     names = ", ".join(f"'{name}'" for name in SETTINGS)
     shown = (
         f"select name, current_setting(name) from pg_settings where name in ({names}) order by 1"  # noqa: S608
@@ -54,8 +54,13 @@ def settings() -> dict[str, str]:
 
 
 def environment(name: str, role: str | None = None) -> dict[str, str]:
-    """The environment of a process that works in that database, as the superuser or as a role."""
-    ours = os.environ | {"PGDATABASE": name}
+    """Return the environment of a process that connects to a database.
+
+    Args:
+        name: Name of the database.
+        role: A role of the warehouse; None for the superuser.
+    """
+    variables = os.environ | {"PGDATABASE": name}
     if role:
-        ours |= {"PGUSER": role, "PGPASSWORD": os.environ[f"{role.upper()}_PASSWORD"]}
-    return ours
+        variables |= {"PGUSER": role, "PGPASSWORD": os.environ[f"{role.upper()}_PASSWORD"]}
+    return variables

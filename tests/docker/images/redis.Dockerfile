@@ -1,4 +1,4 @@
-# Stands for the public redis:8, whose server answers to other containers without a password.
+# Substitute for the public redis:8, whose server accepts other containers without a password.
 FROM elt-test-docker/debian:trixie
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends redis-server \

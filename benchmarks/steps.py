@@ -1,4 +1,4 @@
-"""What is measured: `\\copy`, the loader, its peers, each in an empty warehouse of its own."""
+r"""The steps to measure: `\copy`, the loader and its peers, each in an empty warehouse."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from peers import PEERS
 
 PROJECT = Path(__file__).resolve().parents[1]
 LOADER = PROJECT / "data_ingestion" / ".venv" / "bin" / "data-ingestion"
-# Data and what a try came to; `make demo-reset` forgets it.
-FOLDER = PROJECT / ".state" / "benchmarks"
+# Generated data and intermediate results; `make demo-reset` removes the folder.
+DATA_FOLDER = PROJECT / ".state" / "benchmarks"
 COPY = r"psql \copy"
-FIRST = "first load"
-AGAIN = "the same file again"
+FIRST_LOAD = "first load"
+SAME_FILE = "the same file again"
 COLUMNS = (
     "account_no", "date", "details", "chq_no", "value_date",
     "withdrawal", "deposit", "balance", "nothing",
 )  # fmt: skip
-NAMES = {
+PEER_NAMES = {
     "polars_batches": "polars in batches, ADBC",
     "polars_whole": "polars whole, ADBC",
     "pandas_adbc": "pandas, ADBC",
@@ -37,12 +37,12 @@ NAMES = {
 }
 DEDUPLICATES = {"polars_whole", "pandas_adbc", "pandas_to_sql"}
 SMALL = 10_000
-LARGE_FROM = 10_000_000  # rows from which a file of a tenth of them is loaded on top, too
+LARGE_FROM = 10_000_000  # rows; from this size on, a second file of a tenth of it is loaded too
 
 
 @dataclass(frozen=True)
 class Sample:
-    """A file, how many rows it has, and how many of them differ from each other."""
+    """A file of transactions with its numbers of rows and of distinct rows."""
 
     path: Path
     rows: int
@@ -51,7 +51,16 @@ class Sample:
 
 @dataclass(frozen=True)
 class Step:
-    """One process that is measured, and the number of rows that `table` has to have after it."""
+    """One process to measure.
+
+    Attributes:
+        name: Name of the step in the report.
+        command: Program and arguments.
+        table: Table that the process writes.
+        rows: Rows that the table must have afterwards.
+        role: Role of the process in the warehouse; None for the superuser.
+        setup: Statement to run before the process.
+    """
 
     name: str
     command: tuple[str | Path, ...]
@@ -62,22 +71,22 @@ class Step:
 
 
 def sample(rows: int, seed: int) -> Sample:
-    """The file of that size and seed, made when it is not in FOLDER yet."""
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    path = FOLDER / f"transactions_{rows}_{seed}.csv"
+    """Return the sample of that size and seed; generate it unless DATA_FOLDER has it."""
+    DATA_FOLDER.mkdir(parents=True, exist_ok=True)
+    path = DATA_FOLDER / f"transactions_{rows}_{seed}.csv"
     truth = path.with_suffix(".truth.json")
     if not truth.exists():
-        print(f"making {rows:,} rows", file=sys.stderr)
+        print(f"generating {rows:,} rows", file=sys.stderr)
         size = ("--rows", str(rows), "--seed", str(seed))
         subprocess.run(
             [LOADER, "sample", *size, "--out", path], check=True, stdout=subprocess.DEVNULL
         )
-    told = json.loads(truth.read_text())
-    return Sample(path, told["rows"], told["distinct_rows"])
+    counts = json.loads(truth.read_text())
+    return Sample(path, counts["rows"], counts["distinct_rows"])
 
 
 def half_known(whole: Sample, rows: int, seed: int) -> Sample:
-    """A file whose first half is the first lines of `whole`; the other half is of another seed."""
+    """Write a file whose first half is from `whole` and whose second half is of another seed."""
     fresh = sample(rows // 2, seed)
     path = whole.path.with_name(f"half_of_{rows}_{whole.path.name}")
     with whole.path.open() as known, fresh.path.open() as new, path.open("w") as mixed:
@@ -87,10 +96,10 @@ def half_known(whole: Sample, rows: int, seed: int) -> Sample:
 
 
 def _new_lines(file: Path, *before: Path) -> int:
-    """How many lines of a file, the header aside, differ from each other and from those before.
+    """Count the distinct lines of a file that are not in earlier files, without the header.
 
-    Counted by a process of its own: the memory of this one would stand in the peak of each
-    process that it starts.
+    A separate process counts them, because each measured process inherits the memory of this one
+    as its peak.
     """
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
         return pool.submit(_count_new_lines, file, *before).result()
@@ -106,21 +115,21 @@ def _count_new_lines(file: Path, *before: Path) -> int:
     return len(new)
 
 
-def groups(whole: Sample, seed: int, with_peers: bool) -> list[list[Step]]:
-    """The steps of one round; those of a group share a warehouse, one after the other."""
+def step_groups(whole: Sample, seed: int, with_peers: bool) -> list[list[Step]]:
+    """Return the steps of one round. The steps of a group run in order in one warehouse."""
     small = half_known(whole, SMALL, seed + 1)
     rows = whole.distinct + _new_lines(small.path, whole.path)
-    ours = [
-        _load(FIRST, whole, whole.distinct),
-        _load(AGAIN, whole, whole.distinct),
+    loads = [
+        _load(FIRST_LOAD, whole, whole.distinct),
+        _load(SAME_FILE, whole, whole.distinct),
         _load(_mixed_name(SMALL), small, rows),
     ]
     if whole.rows >= LARGE_FROM:
         large = half_known(whole, whole.rows // 10, seed + 2)
         rows += _new_lines(large.path, whole.path, small.path)
-        ours.append(_load(_mixed_name(large.rows), large, rows))
+        loads.append(_load(_mixed_name(large.rows), large, rows))
     alone = _load(_mixed_name(SMALL) + ", empty table", small, small.distinct)
-    return [[_copy(whole)], ours, [alone], *([step] for step in _peers(whole) if with_peers)]
+    return [[_copy(whole)], loads, [alone], *([step] for step in _peers(whole) if with_peers)]
 
 
 def _mixed_name(rows: int) -> str:
@@ -132,7 +141,7 @@ def _load(name: str, file: Sample, rows: int) -> Step:
 
 
 def _copy(whole: Sample) -> Step:
-    """The least that any loader does: text, no key, no look for duplicates."""
+    """Return the minimal load: text columns, no key, no check for duplicates."""
     columns = ", ".join(f"{name} text" for name in COLUMNS)
     copy = f"\\copy copied from '{whole.path}' with (format csv, header)"
     command = (os.environ["PSQL"], "--no-psqlrc", "--quiet", "--command", copy)
@@ -146,4 +155,4 @@ def _peers(whole: Sample) -> Iterator[Step]:
         schema = "peer" if name.startswith("dlt") else "public"
         rows = whole.distinct if name in DEDUPLICATES else whole.rows
         command = (sys.executable, script, name, whole.path)
-        yield Step(NAMES[name], command, f"{schema}.transactions", rows)
+        yield Step(PEER_NAMES[name], command, f"{schema}.transactions", rows)
