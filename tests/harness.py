@@ -152,7 +152,7 @@ def start_by_hand(stack: Stack, role: str, *command: Path | str) -> subprocess.P
     )  # fmt: skip
 
 
-def processes_outside(stack: Stack) -> list[str]:
+def orphaned_processes(stack: Stack) -> list[str]:
     """Describe the stack's processes that neither supervisord nor this test has started."""
     known = {stack.supervisord.pid, os.getpid()}
     for parent in (stack.supervisord, psutil.Process()):
@@ -168,7 +168,7 @@ def processes_outside(stack: Stack) -> list[str]:
 
 
 def assert_consistent(
-    stack: Stack, expected: ExpectedRows, outside: Callable[[Stack], list[str]] = processes_outside
+    stack: Stack, expected: ExpectedRows, orphans: Callable[[Stack], list[str]] = orphaned_processes
 ) -> tuple[int, int]:
     """Check that every row is there once, all sums match, and nothing is left behind.
 
@@ -177,7 +177,7 @@ def assert_consistent(
     Args:
         stack: A stack without a running DAG run.
         expected: All rows that the stack was given.
-        outside: Returns the stack's orphaned processes or containers.
+        orphans: Returns the stack's orphaned processes or containers.
 
     Returns:
         The numbers of lost and of duplicated rows, both 0.
@@ -187,7 +187,7 @@ def assert_consistent(
     expected.assert_sums(stack)
     for query in (LOCKS, UNFINISHED_MODELS):
         wait_until(lambda query=query: stack.query(query) == [], 30)
-    wait_until(lambda: outside(stack) == [], 30)
+    wait_until(lambda: orphans(stack) == [], 30)
     return compared
 
 

@@ -30,14 +30,14 @@ def test_a_restored_stack_continues_the_run_of_its_backup(stack, expected, dag_r
     file = new_file(stack, SEED + len(expected.rows), 300_000)
     expected.add(file)
     with ThreadPoolExecutor(1) as pool:
-        watch = pool.submit(
+        trigger = pool.submit(
             stack.make, "trigger", f"FILE={file.name}", "BACKDATED=warn", timeout=600
         )
         wait_until(lambda: component_process(stack, task), 300)
         time.sleep(rng.uniform(0, 0.5))
         backup = stack.make("backup")
         assert backup.returncode == 0, backup.stdout
-        assert "success" in watch.result().stdout
+        assert "success" in trigger.result().stdout
     newest = max((stack.folder / "backups").iterdir(), key=lambda path: path.name)
     assert stack.make("demo-reset", "FORCE=1").returncode == 0
     began = time.monotonic()

@@ -97,7 +97,7 @@ def run_with_faults(
     killed = {}
     before = metadata(stack, NEWEST)[0][0]
     with ThreadPoolExecutor(1) as pool:
-        watch = pool.submit(
+        trigger = pool.submit(
             stack.make, "trigger", f"FILE={file.name}", "BACKDATED=warn", timeout=900
         )
         for task, part in plan.items():
@@ -112,7 +112,7 @@ def run_with_faults(
             with contextlib.suppress(psutil.NoSuchProcess):  # the task may have ended meanwhile
                 victim(stack, part, process).kill()
                 killed[task] = datetime.now().astimezone()
-        return watch.result(), killed
+        return trigger.result(), killed
 
 
 def first_log(stack: Stack, task: str) -> str:
@@ -126,14 +126,14 @@ def test_a_run_completes_although_parts_are_killed(stack, expected, dag_results,
     seed = SEED + len(expected.rows)
     file = new_file(stack, seed, ROWS)
     expected.add(file)
-    watch, killed = run_with_faults(stack, file, plan, rng)
+    trigger, killed = run_with_faults(stack, file, plan, rng)
     assert killed
     instances = {task: rest for task, *rest in metadata(stack, TASK_INSTANCES)}
     fatal = plan["test_transformed_data"] in FATAL_TO_TESTS
     for task in TASKS:
         state, tries, _ = instances[task]
         assert state == "success" or (state == "failed" and fatal and task == TASKS[-1]), (
-            task, plan, seed, watch.stdout,
+            task, plan, seed, trigger.stdout,
         )  # fmt: skip
         # A task survives a short outage of the api-server or the DAG processor without a retry.
         if plan[task] in ("api-server", "DAG processor"):

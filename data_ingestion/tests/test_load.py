@@ -188,7 +188,7 @@ def test_a_workbook_gives_the_same_rows_as_its_csv(warehouse, run, tmp_path):
 def csv_and_workbook(folder: Path, rows: int) -> Path:
     """Write the first rows of the sample as CSV and as a workbook with typed cells.
 
-    The last row stands twice. Of 300 rows, 298 are distinct.
+    The last row is repeated. Of 300 rows, 298 are distinct.
     """
     with SAMPLE.open(newline="", encoding="utf-8") as file:
         records = list(csv.reader(file))[:rows]

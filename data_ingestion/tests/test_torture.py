@@ -92,7 +92,7 @@ def _case_problems(case: Case, outcome: Outcome, warehouse: Warehouse) -> Iterat
             yield f"line {number} is {first[:80]!r}, not {text[:80]!r} ({reason})"
 
 
-def test_the_loader_is_never_silently_wrong_where_other_tools_are(warehouse, run, tmp_path, capsys):
+def test_the_loader_is_never_silently_wrong(warehouse, run, tmp_path, capsys):
     """Count the results of the loader and other tools, print them and write them for the docs."""
     assert run("init").code == 0
     path = tmp_path / "transactions.csv"

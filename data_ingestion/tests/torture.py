@@ -54,8 +54,8 @@ def _damaged_cell(row: int, column: int) -> Iterator[Case]:
 
     if column:
         joined = [*cells[: column - 1], cells[column - 1] + cell, *cells[column + 1 :]]
-        yield _row("a separator too few", row, lines(joined), f", column {column}")
-    yield becomes("a separator too many", f"{cell},")
+        yield _row("a missing separator", row, lines(joined), f", column {column}")
+    yield becomes("an extra separator", f"{cell},")
     yield becomes("a quote at the start", f'"{cell}')
     yield becomes("a quote at the end", f'{cell}"')
     yield becomes("a NUL byte", f"{cell[:middle]}\0{cell[middle:]}")
@@ -72,7 +72,7 @@ def _damaged_cell(row: int, column: int) -> Iterator[Case]:
     if len(cell) > 2:
         yield becomes("a quote in the middle", f'{cell[:middle]}"{cell[middle:]}')
     for at in (i for i, character in enumerate(cell) if character == '"'):
-        yield becomes("a quote too few", cell[:at] + cell[at + 1 :], f", {at}")
+        yield becomes("a missing quote", cell[:at] + cell[at + 1 :], f", {at}")
     if '""' in cell[1:-1]:
         yield becomes("an escape character", cell[0] + cell[1:-1].replace('""', '\\"') + cell[-1])
     if "," in cell:
@@ -95,13 +95,13 @@ def _damaged_row(row: int) -> Iterator[Case]:
         yield _row(f"delimiter {delimiter!r}", row, lines(TABLE[row], delimiter=delimiter))
     both = frozenset({row, row + 1} & set(range(len(TABLE))))
     yield _row("no line end", row, text[:-1], damaged_rows=both)
-    yield _row("CR for a line end", row, text[:-1] + "\r", damaged_rows=both)
+    yield _row("CR as line end", row, text[:-1] + "\r", damaged_rows=both)
     yield _row("CR CR LF", row, text[:-1] + "\r\r\n")
     exact = {"outcome": "exact", "damaged_rows": frozenset()}
     yield _row("CRLF", row, text[:-1] + "\r\n", **exact)
     yield _row("empty lines", row, f"\n{text}\r\n\n", **exact)
-    yield _row("the line twice", row, text * 2, rows=(*ROWS, ROWS[row]), **exact)
+    yield _row("a repeated line", row, text * 2, rows=(*ROWS, ROWS[row]), **exact)
     yield _row("a note", row, "-- page 2 --\n" + text, damaged_rows=frozenset())
-    yield _row("the header again", row, lines(NAMES) + text, damaged_rows=frozenset())
-    yield _row("another header", row, lines(NAMES[::-1]) + text, outcome="refused")
+    yield _row("a repeated header", row, lines(NAMES) + text, damaged_rows=frozenset())
+    yield _row("a different header", row, lines(NAMES[::-1]) + text, outcome="refused")
     yield _row("5,000 columns", row, ",".join("x" * 5_000) + "\n")

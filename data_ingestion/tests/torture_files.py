@@ -55,15 +55,15 @@ def _headers() -> Iterator[Case]:
 
     for column, name in enumerate(NAMES):
         before, after, place = NAMES[:column], NAMES[column + 1 :], f"column {column}"
-        for kind, text in (("a quote", f'"{name}'), ("a quote too many", f'{name}"')):
+        for kind, text in (("a quote", f'"{name}'), ("an extra quote", f'{name}"')):
             yield refused(f"{kind} in the header", lines([*before, text, *after]), place)
         if column < 8:
-            yield refused("a name too few", lines([*before, *after]), place)
-        yield refused("a name too many", lines([*before, name, "", *after]), place)
-        yield refused("a name twice", lines([*before, NAMES[column - 1], *after]), place)
-        yield refused("another name", lines([*before, f"{name}2", *after]), place)
+            yield refused("a missing name", lines([*before, *after]), place)
+        yield refused("an extra name", lines([*before, name, "", *after]), place)
+        yield refused("a repeated name", lines([*before, NAMES[column - 1], *after]), place)
+        yield refused("a different name", lines([*before, f"{name}2", *after]), place)
     everything = frozenset(range(len(TABLE)))
-    yield Case("a name too few", "column 8", (lines(NAMES[:8]) + body).encode(), ROWS, "rejected",
+    yield Case("a missing name", "column 8", (lines(NAMES[:8]) + body).encode(), ROWS, "rejected",
                everything)  # fmt: skip
     yield refused("no header", "")
     yield refused("a NUL byte in the header", lines(NAMES).replace("D", "\0", 1))
@@ -82,7 +82,7 @@ def _tables() -> Iterator[Case]:
     for order in orders:
         name = "".join(map(str, order))
         reordered = [[row[place] for place in order] for row in (NAMES, *TABLE)]
-        yield Case("another order of columns", name, lines(*reordered).encode(), ROWS, "exact")
+        yield Case("columns in another order", name, lines(*reordered).encode(), ROWS, "exact")
         for gap in ("", "\n", "\ufeff"):
             glued = CLEAN + gap + lines(*reordered)
             place = f"{name}, gap {gap!r}"
@@ -95,15 +95,15 @@ def _tables() -> Iterator[Case]:
         name = f"two tables, {number} columns"
         yield Case(name, "", (CLEAN + other).encode(), ROWS, "rejected")
     renamed = [*NAMES[:3], "x", *NAMES[4:]]
-    yield Case("two tables, one other name", "", (CLEAN + lines(renamed, *TABLE)).encode(),
+    yield Case("two tables, one name differs", "", (CLEAN + lines(renamed, *TABLE)).encode(),
                ROWS, "refused")  # fmt: skip
     strange = lines([f"name {n}" for n in range(9)], ["x"] * 9)
     why = "a second table with as many columns and other names is valid rows of text"
-    yield Case("two tables, all other names", "", (CLEAN + strange).encode(), ROWS, "undetectable",
+    yield Case("two tables, all names differ", "", (CLEAN + strange).encode(), ROWS, "undetectable",
                why=why)  # fmt: skip
     extra = lines([*NAMES, "branch"], *[[*row, "x"] for row in TABLE])
     yield Case("an extra column", "", extra.encode(), ROWS, "refused")
-    yield Case("a separator behind each line", "", CLEAN.replace("\n", ",\n").encode(), ROWS,
+    yield Case("a trailing separator", "", CLEAN.replace("\n", ",\n").encode(), ROWS,
                "refused")  # fmt: skip
 
 
@@ -148,13 +148,13 @@ def _encodings() -> Iterator[Case]:
             named = ("--encoding", encoding)
             yield Case("encoding, named", encoding, data, rows, "exact", options=named)
     twice = CLEAN.encode().decode("latin-1").encode()
-    yield Case("encoding", "UTF-8 twice", twice, ROWS, "undetectable", frozenset({4, 9}),
+    yield Case("encoding", "UTF-8 encoded twice", twice, ROWS, "undetectable", frozenset({4, 9}),
                why="UTF-8 read as Latin-1 and encoded again is valid text")  # fmt: skip
     noise = random.Random(1)  # noqa: S311 - for test data
     for number in range(5):
-        yield Case("no text", str(number), noise.randbytes(3_000), (), "refused")
+        yield Case("not text", str(number), noise.randbytes(3_000), (), "refused")
     for magic in (b"\x89PNG\r\n\x1a\n", b"GIF89a,\n", b"\x7fELF", b"\x1f\x8b", b"PK\x03\x04"):
-        yield Case("no text", repr(magic), magic + noise.randbytes(500), (), "refused")
+        yield Case("not text", repr(magic), magic + noise.randbytes(500), (), "refused")
 
 
 def _sizes() -> Iterator[Case]:

@@ -51,7 +51,7 @@ def running(docker_stack, task: str) -> str | None:
     return None
 
 
-def take_away(docker_stack, part: str, container: str) -> None:
+def remove_or_kill(docker_stack, part: str, container: str) -> None:
     """Remove a task's container, or kill and restart a service.
 
     The container is paused meanwhile, so that it cannot end before the fault.
@@ -72,15 +72,15 @@ def run_with_faults(
     docker_stack, file: str, plan: tuple[str | None, ...], rng: random.Random
 ) -> subprocess.CompletedProcess:
     with ThreadPoolExecutor(1) as pool:
-        watch = pool.submit(
+        trigger = pool.submit(
             docker_stack.make, "trigger", f"FILE={file}", "BACKDATED=warn", timeout=600
         )
         for task, part in zip(TASKS, plan, strict=True):
             if part is not None:
                 container = wait_until(lambda task=task: running(docker_stack, task), 180)
                 time.sleep(rng.uniform(0, 0.5))
-                take_away(docker_stack, part, container)
-        return watch.result()
+                remove_or_kill(docker_stack, part, container)
+        return trigger.result()
 
 
 def log(docker_stack, task: str) -> str:
@@ -96,12 +96,12 @@ def test_a_run_completes_although_containers_are_killed(
     file = new_file(docker_stack, SEED + len(expected.rows), ROWS)
     expected.add(file)
     began = time.monotonic()
-    watch = run_with_faults(docker_stack, file.name, plan, rng)
+    trigger = run_with_faults(docker_stack, file.name, plan, rng)
     seconds = time.monotonic() - began
-    ended = dict(task_states(watch))
+    ended = dict(task_states(trigger))
     for task, part in zip(TASKS, plan, strict=True):
         fatal = task == TASKS[-1] and part in FATAL_TO_TESTS
-        assert ended[task] in ({"success", "failed"} if fatal else {"success"}), watch.stdout
+        assert ended[task] in ({"success", "failed"} if fatal else {"success"}), trigger.stdout
         if part == "scheduler":
             assert REMOVED in log(docker_stack, task)
     compared = assert_consistent(docker_stack, expected, type(docker_stack).task_containers)
