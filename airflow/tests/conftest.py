@@ -1,4 +1,4 @@
-"""A throwaway Airflow home for the tests, set before Airflow is first imported."""
+"""A temporary Airflow home for the tests, set before any test imports Airflow."""
 
 import atexit
 import json
@@ -34,7 +34,8 @@ os.environ |= {
         }
     ),
 }
-# Stands for a component's program: writes down what it was called with, and exits as told.
+# A fake program of a component. It records its call in a file. If its last argument is a number, it
+# exits with that code.
 PROGRAM = """#!{python}
 import json, os, sys
 json.dump({{"arguments": sys.argv[1:], "environment": dict(os.environ), "folder": os.getcwd()}},
@@ -45,9 +46,9 @@ sys.exit(int(sys.argv[-1]) if sys.argv[-1].isdecimal() else 0)
 
 @pytest.fixture
 def component(tmp_path, monkeypatch):
-    """A component with a program named `program`; the folder it runs in."""
+    """Make a component named some_component with a fake program; return its folder."""
     folder = tmp_path / "some_component"
-    program = folder / ".venv" / "bin" / "program"
+    program = folder / ".venv" / "bin" / "some-component"
     program.parent.mkdir(parents=True)
     program.write_text(PROGRAM.format(python=sys.executable))
     program.chmod(0o755)

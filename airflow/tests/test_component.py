@@ -1,7 +1,8 @@
-"""The seam between a DAG and the components, with real processes."""
+"""Tasks that run a component's program as a real process."""
 
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -9,18 +10,20 @@ from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from common.alerts import failure_notifiers
-from common.component import component_task
+from common.component import component_task, program
+
+PROJECT = Path(__file__).resolve().parents[2]
 
 
-def run(command, **params):
-    """Run a task with that command; returns nothing, `called` reads what the program saw."""
+def run(*arguments, **params):
+    """Run a task with these arguments. The function `called` returns what the program received."""
     with DAG("a_dag"):
         task = component_task(
             "a_task",
             component="some_component",
-            command=command,
+            arguments=arguments,
             connection="warehouse_loader",
-            hopeless=(1, 2),
+            fatal_exit_codes=(1, 2),
         )
     context = {"params": params}
     task.render_template_fields(context)
@@ -31,8 +34,8 @@ def called(folder: Path) -> dict:
     return json.loads((folder / "called.json").read_text())
 
 
-def test_the_command_runs_in_the_components_folder_with_the_connections_parts(component):
-    run(["program", "load"])
+def test_program_runs_in_the_components_folder_with_the_parts_of_the_connection(component):
+    run("load")
     call = called(component)
     assert call["arguments"] == ["load"]
     assert Path(call["folder"]) == component
@@ -46,10 +49,10 @@ def test_the_command_runs_in_the_components_folder_with_the_connections_parts(co
     assert {name: call["environment"][name] for name in expected} == expected
 
 
-def test_nothing_of_airflows_own_configuration_reaches_the_command(component, monkeypatch):
+def test_program_does_not_inherit_airflows_configuration(component, monkeypatch):
     monkeypatch.setenv("AIRFLOW__CORE__FERNET_KEY", "a secret")
     monkeypatch.setenv("ELT_ENV", "test")
-    run(["program"])
+    run()
     environment = called(component)["environment"]
     assert environment["ELT_ENV"] == "test"
     leaked = [name for name in environment if name.startswith(("AIRFLOW__", "AIRFLOW_CONN_"))]
@@ -57,39 +60,45 @@ def test_nothing_of_airflows_own_configuration_reaches_the_command(component, mo
     assert os.environ["AIRFLOW__API_AUTH__JWT_SECRET"] not in environment.values()
 
 
-def test_a_value_of_the_form_is_never_a_command(component):
+def test_a_form_value_is_never_executed(component):
     value = "x'; touch stolen; echo \"$(touch stolen)`touch stolen` .sh"
-    run(["program", "{{ params.file }}"], file=value)
+    run("{{ params.file }}", file=value)
     assert called(component)["arguments"] == [value]
     assert not (component / "stolen").exists()
 
 
-def test_arguments_that_render_to_nothing_are_left_out(component):
-    command = ["program", "{{ params.file or '' }}", "{{ '--all' if params.all else '' }}"]
-    run(command, file=None, all=True)
+def test_empty_arguments_are_left_out(component):
+    run("{{ params.file or '' }}", "{{ '--all' if params.all else '' }}", file=None, all=True)
     assert called(component)["arguments"] == ["--all"]
 
 
 @pytest.mark.usefixtures("component")
-def test_a_hopeless_failure_is_not_retried_and_others_may_be():
+def test_only_fatal_exit_codes_prevent_a_retry():
     with pytest.raises(AirflowFailException, match="no retry"):
-        run(["program", "2"])
+        run("2")
     with pytest.raises(AirflowException) as failure:
-        run(["program", "3"])
+        run("3")
     assert not isinstance(failure.value, AirflowFailException)
 
 
-def test_an_unknown_runtime_is_named(monkeypatch):
+def test_the_error_names_an_unknown_runtime(monkeypatch):
     monkeypatch.setenv("ELT_RUNTIME", "mainframe")
     with pytest.raises(ValueError, match="'mainframe'; it can be: docker, process"):
-        run(["program"])
+        run()
+
+
+@pytest.mark.parametrize("component_name", ["data_ingestion", "dbt"])
+def test_the_entry_point_of_each_image_is_the_components_program(component_name):
+    dockerfile = (PROJECT / component_name / "Dockerfile").read_text()
+    entry_points = re.findall(r"^ENTRYPOINT (.+)$", dockerfile, re.MULTILINE)
+    assert [json.loads(entry_point) for entry_point in entry_points] == [[program(component_name)]]
 
 
 @pytest.mark.parametrize(
-    ("address", "told"), [("none", []), ("json://127.0.0.1:9", ["apprise_default"])]
+    ("address", "connections"), [("none", []), ("json://127.0.0.1:9", ["apprise_default"])]
 )
-def test_failures_are_announced_only_where_an_address_is_configured(monkeypatch, address, told):
+def test_failures_are_announced_only_if_an_address_is_configured(monkeypatch, address, connections):
     config = [{"path": address, "tag": "alerts"}]
     connection = {"conn_type": "apprise", "extra": {"config": config}}
     monkeypatch.setenv("AIRFLOW_CONN_APPRISE_DEFAULT", json.dumps(connection))
-    assert [notifier.apprise_conn_id for notifier in failure_notifiers()] == told
+    assert [notifier.apprise_conn_id for notifier in failure_notifiers()] == connections

@@ -1,4 +1,4 @@
-"""What every DAG must be, and what this one is made of."""
+"""Rules for every DAG, and the structure and form of transactions_elt."""
 
 import copy
 from datetime import timedelta
@@ -22,12 +22,12 @@ def dag(dag_bag):
     return dag_bag.dags["transactions_elt"]
 
 
-def test_exactly_these_dags_are_there(dag_bag):
+def test_the_folder_defines_exactly_these_dags(dag_bag):
     assert dag_bag.import_errors == {}
     assert set(dag_bag.dags) == {"transactions_elt"}
 
 
-def test_every_dag_is_documented_tagged_and_never_catches_up(dag_bag):
+def test_every_dag_has_docs_tags_and_no_catchup(dag_bag):
     assert dag_bag.dags
     for dag in dag_bag.dags.values():
         assert len(dag.doc_md) > 500
@@ -40,19 +40,19 @@ def test_every_dag_is_documented_tagged_and_never_catches_up(dag_bag):
             assert task.execution_timeout
 
 
-def test_the_three_tasks_are_one_chain(dag):
+def test_the_three_tasks_form_one_chain(dag):
     assert [task.task_id for task in dag.topological_sort()] == TASKS
     for task, following in zip(TASKS, [*TASKS[1:], None], strict=True):
         assert dag.get_task(task).downstream_task_ids == ({following} if following else set())
 
 
-def test_what_may_heal_is_retried_and_tests_never_are(dag):
+def test_only_load_and_transform_are_retried(dag):
     assert dag.get_task("parse_and_populate_csv").retries == 3
     assert dag.get_task("transform_data").retries == 3
     assert dag.get_task("test_transformed_data").retries == 0
 
 
-def test_it_runs_daily_and_not_at_once_when_first_seen(dag):
+def test_the_first_daily_run_waits_for_midnight(dag):
     timetable = dag.timetable
     assert timetable.expression == "0 0 * * *"
     assert timetable.run_immediately == timedelta(0)
@@ -60,7 +60,7 @@ def test_it_runs_daily_and_not_at_once_when_first_seen(dag):
 
 
 @pytest.mark.parametrize("name", [None, "", "transactions_data.csv", "May (2) + June.csv.gz"])
-def test_the_form_takes_a_file_name(dag, name):
+def test_the_form_accepts_a_file_name(dag, name):
     params = copy.deepcopy(dag.params)
     params["file"] = name
     assert params.validate()["file"] == name
@@ -70,7 +70,7 @@ def test_the_form_takes_a_file_name(dag, name):
     "name",
     ["../../etc/passwd", "/etc/passwd", "..", ".hidden", "--force", "a;b", "$(id)", "a\nb", "a\n"],
 )
-def test_the_form_refuses_what_is_no_file_name(dag, name):
+def test_the_form_rejects_anything_but_a_file_name(dag, name):
     params = copy.deepcopy(dag.params)
     with pytest.raises(ParamValidationError):
         params["file"] = name

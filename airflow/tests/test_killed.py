@@ -1,4 +1,4 @@
-"""Nothing that Airflow has started outlives it."""
+"""Processes that Airflow starts die with it."""
 
 import os
 import signal
@@ -11,8 +11,10 @@ import pytest
 from conftest import AIRFLOW
 from test_component import run
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the kernel's help is Linux's")
-# As the scheduler, its worker and a task are: each forks the next, and waits.
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux", reason="parent death signals exist on Linux only"
+)
+# Three processes that fork each other, like the scheduler, its worker and a task. All of them wait.
 FORKS = """
 import airflow_local_settings, os, time
 print(os.getpid(), flush=True)
@@ -26,21 +28,21 @@ time.sleep(600)
 
 
 def alive(pid: int) -> bool:
-    """Whether it runs; one that has died and waits to be asked for its end does not."""
+    """Return whether a process runs. A zombie does not."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
 
 
-def assert_they_end(pids: list[int]) -> None:
+def assert_all_end(pids: list[int]) -> None:
     deadline = time.monotonic() + 30
-    while left := list(filter(alive, pids)):
-        assert time.monotonic() < deadline, left
+    while running := list(filter(alive, pids)):
+        assert time.monotonic() < deadline, running
         time.sleep(0.05)
 
 
-def test_what_a_killed_process_has_forked_dies_with_it():
+def test_forked_processes_die_with_a_killed_parent():
     environment = os.environ | {"PYTHONPATH": str(AIRFLOW / "config")}
     first = subprocess.Popen(
         [sys.executable, "-c", FORKS], env=environment, stdout=subprocess.PIPE, text=True
@@ -50,21 +52,23 @@ def test_what_a_killed_process_has_forked_dies_with_it():
     assert all(map(alive, pids))
     first.kill()
     first.wait()
-    assert_they_end(pids)
+    assert_all_end(pids)
 
 
-def test_the_command_of_a_task_that_is_killed_dies_with_it(component):
-    told = component / "pid"
-    program = component / ".venv" / "bin" / "program"
-    program.write_text(f"#!/bin/sh\necho $$ > {told}.new; mv {told}.new {told}; exec sleep 600\n")
+def test_the_program_of_a_killed_task_dies_with_it(component):
+    pid_file = component / "pid"
+    program = component / ".venv" / "bin" / "some-component"
+    program.write_text(
+        f"#!/bin/sh\necho $$ > {pid_file}.new; mv {pid_file}.new {pid_file}; exec sleep 600\n"
+    )
     task = os.fork()
     if task == 0:
-        run(["program"])
+        run()
         os._exit(0)
-    while not told.exists():
+    while not pid_file.exists():
         time.sleep(0.05)
-    pid = int(told.read_text())
+    pid = int(pid_file.read_text())
     assert alive(pid)
     os.kill(task, signal.SIGKILL)
     os.waitpid(task, 0)
-    assert_they_end([pid])
+    assert_all_end([pid])

@@ -1,4 +1,4 @@
-"""Who hears of a failure: decided by configuration, not by a DAG."""
+"""Announce failed tasks on the service that ALERT_URL names."""
 
 from __future__ import annotations
 
@@ -8,15 +8,17 @@ import os
 
 from airflow.providers.apprise.notifications.apprise import AppriseNotifier
 from airflow.sdk import Context
+from apprise import NotifyType
 
 log = logging.getLogger(__name__)
 
-# Set from ALERT_URL of .env: an address of any service Apprise speaks to (mail, Slack, Teams, …).
+# The stack makes this connection of ALERT_URL in .env, an address of any service that Apprise
+# supports (mail, Slack, Teams, …).
 CONNECTION = "apprise_default"
 
 
 def failure_notifiers() -> list[AppriseNotifier]:
-    """Notifiers for a task's `on_failure_callback`; none where ALERT_URL is `none`."""
+    """Return the notifiers for a task's `on_failure_callback`: none if ALERT_URL is `none`."""
     connection = json.loads(os.environ.get(f"AIRFLOW_CONN_{CONNECTION.upper()}", "{}"))
     addresses = [each["path"] for each in connection.get("extra", {}).get("config", [])]
     if not addresses or addresses == ["none"]:
@@ -24,15 +26,15 @@ def failure_notifiers() -> list[AppriseNotifier]:
     return [
         AppriseNotifier(
             apprise_conn_id=CONNECTION,
-            notify_type="failure",
+            notify_type=NotifyType.FAILURE,
             title="{{ dag.dag_id }}: {{ ti.task_id }} failed",
             body="Run {{ run_id }}, try {{ ti.try_number }}. Its log: {{ ti.log_url }}",
         )
     ]
 
 
-def say_that_it_is_tried_again(context: Context) -> None:
-    """A task's `on_retry_callback`: its log says that this failure is not the end."""
+def log_retry(context: Context) -> None:
+    """Log that another try follows. For a task's `on_retry_callback`."""
     ti = context["ti"]
     log.warning(
         "try %d of %d failed; the next one begins after a pause, which doubles each time",
