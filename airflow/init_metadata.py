@@ -1,15 +1,15 @@
-"""Bring Airflow's metadata database to this version and make the first login.
+"""Migrate Airflow's metadata database and create the administrator.
 
-Safe to run again: it migrates what is behind, and sets the password to the one configured.
-One process instead of four commands of the CLI, because each of those takes seconds to import.
+    python init_metadata.py [AIRFLOW ARGUMENTS ...]
 
-    python init_metadata.py [AIRFLOW COMMAND ...]
+It is safe to run again: it applies the missing migrations and resets the password to the configured
+one. One process replaces four commands of Airflow's CLI, each of which takes seconds to import.
 
-With a command of Airflow's (`api-server --port 8080`) it becomes that afterwards, in the same
-process: what was imported for the migration need not be imported again.
+With arguments (`api-server --port 8080`) it then runs that Airflow command in the same process,
+which saves importing Airflow again.
 
 Environment: AIRFLOW__DATABASE__SQL_ALCHEMY_CONN, AIRFLOW_ADMIN_USER, AIRFLOW_ADMIN_PASSWORD.
-Exit code: 0 done; 1 with the reason otherwise; the command's own.
+Exit code: 0 on success, 1 with the reason on failure, or the exit code of the Airflow command.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from sqlalchemy import select
 from werkzeug.security import check_password_hash, generate_password_hash
 
 
-def make_login(username: str, password: str) -> None:
-    """Create the administrator `username`, or bring its password up to date.
+def ensure_admin(username: str, password: str) -> None:
+    """Create the administrator `username`, or update its password.
 
-    Written as rows, without Flask-AppBuilder, whose start costs seconds. The role may be empty at
-    first: the api-server brings the permissions of the built-in roles up to date when it starts.
+    Writes the rows directly, because Flask-AppBuilder takes seconds to start. A new role "Admin"
+    has no permissions yet: the api-server adds those of the built-in roles whenever it starts.
     """
     with create_session() as session:
         user = session.scalar(select(User).where(User.username == username))
@@ -49,18 +49,18 @@ def make_login(username: str, password: str) -> None:
 
 
 def main() -> int:
-    """Migrate, make the login, then become the command, if there is one."""
+    """Migrate, create the administrator, then run the Airflow command, if one is given."""
     try:
-        # Taken out: what comes after has no use for them.
+        # Removed from the environment, because the Airflow command does not need them.
         username = os.environ.pop("AIRFLOW_ADMIN_USER")
         password = os.environ.pop("AIRFLOW_ADMIN_PASSWORD")
     except KeyError as missing:
         print(f"{missing} is not set: see .env.example", file=sys.stderr)
         return 1
     db.upgradedb()
-    make_login(username, password)
+    ensure_admin(username, password)
     if len(sys.argv) > 1:
-        airflow()
+        airflow()  # type: ignore[no-untyped-call]
     return 0
 
 

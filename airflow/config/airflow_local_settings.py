@@ -1,4 +1,4 @@
-"""Imported by every process of Airflow as it starts (its own hook for local settings)."""
+"""Local settings: every process of Airflow imports this module when it starts."""
 
 import ctypes
 import gc
@@ -12,15 +12,15 @@ gc.set_threshold(50_000, 20, 20)
 
 
 def die_with_parent() -> None:
-    """Have every process that this one forks killed by the kernel when this one dies.
+    """Ask the kernel to kill each forked child when its parent dies (Linux only).
 
-    Airflow's executor forks workers, which fork tasks. When the scheduler is killed, its workers
-    would wait for ever and ignore SIGTERM. They hold copies of its connections to the metadata
-    database, so that the locks it had would stay, too, and the next scheduler would step over the
-    rows behind them; and a task would run on beside its own retry.
+    The scheduler's executor forks workers, which fork tasks. If the scheduler is killed, its
+    workers wait for ever and ignore SIGTERM. They hold copies of its connections to the metadata
+    database, so its row locks stay, and the next scheduler skips the locked rows. A running task
+    would also continue beside its own retry.
 
-    Linux only; elsewhere nothing changes. (So none of Airflow's commands can be started with
-    `--daemon`, which forks and ends: supervisor and Docker need no daemons.)
+    The option `--daemon` of Airflow's commands cannot work with this, because the parent of a
+    daemon exits. Supervisor and Docker do not use it.
     """
     if sys.platform != "linux":
         return
@@ -30,7 +30,7 @@ def die_with_parent() -> None:
     def in_child() -> None:
         nonlocal parent
         libc.prctl(set_parent_death_signal, signal.SIGKILL)
-        if os.getppid() != parent:  # it died before the kernel knew
+        if os.getppid() != parent:  # the parent died before prctl took effect
             os._exit(1)
         parent = os.getpid()
 

@@ -1,8 +1,8 @@
-"""Settings of Airflow's log-in pages (Flask-AppBuilder), read by the api-server."""
+"""Settings of Airflow's login pages (Flask-AppBuilder), read by the api-server."""
 
-# Superset runs on the same host name, and browsers do not tell ports apart: with the default
-# name of both, `session`, each would log the other out.
+# Superset runs on the same host name, and browsers share cookies between ports. With the default
+# name `session` in both, each login would end the other's session.
 SESSION_COOKIE_NAME = "airflow_session"
 
-# The log-in form is protected against forged requests.
+# Protect the login form against cross-site request forgery.
 WTF_CSRF_ENABLED = True

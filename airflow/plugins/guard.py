@@ -1,13 +1,18 @@
-"""What Airflow's api-server does not do by itself, at the door of all of its pages and APIs.
+"""Protect all pages and APIs of Airflow's api-server: headers, and a limit for wrong passwords.
 
-No other site shows them in a frame, and passwords cannot be guessed through `/auth/token` faster
-than through the log-in form, which is all that Airflow's own limit ([fab] auth_rate_limit) is for.
+Airflow's own limit ([fab] auth_rate_limit) covers the login form only. This plugin applies the same
+limit to `/auth/token`, and forbids other sites to show Airflow in a frame.
 """
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from airflow.configuration import conf
 from airflow.plugins_manager import AirflowPlugin
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 HEADERS = [
     (b"content-security-policy", b"frame-ancestors 'self'"),
@@ -18,48 +23,48 @@ HEADERS = [
 
 
 class Guard:
-    """ASGI middleware; counts wrong passwords by the client's address, in memory."""
+    """ASGI middleware that counts wrong passwords per client address, in memory."""
 
-    def __init__(self, app) -> None:
-        # Not above: every process of Airflow imports this file, and only one is a server.
+    def __init__(self, app: ASGIApp) -> None:
+        # Imported here because every process of Airflow imports this file, but only one serves.
         from limits import parse
         from limits.storage import MemoryStorage
         from limits.strategies import FixedWindowRateLimiter
 
         self.app = app
-        self.limit = parse(conf.get("fab", "auth_rate_limit"))
+        self.limit = parse(conf.get_mandatory_value("fab", "auth_rate_limit"))
         self.limiter = FixedWindowRateLimiter(MemoryStorage())
 
-    async def __call__(self, scope, receive, send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        guess = scope["method"] == "POST" and scope["path"].startswith("/auth/token")
+        is_login = scope["method"] == "POST" and scope["path"].startswith("/auth/token")
         client = (scope.get("client") or ("",))[0]
 
-        async def answer(message) -> None:
+        async def send_guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
                 present = {name for name, _ in message["headers"]}
-                own = [header for header in HEADERS if header[0] not in present]
-                message["headers"] = [*message["headers"], *own]
-                if guess and message["status"] == 401:
+                missing = [header for header in HEADERS if header[0] not in present]
+                message["headers"] = [*message["headers"], *missing]
+                if is_login and message["status"] == 401:
                     self.limiter.hit(self.limit, client)
             await send(message)
 
-        if guess and not self.limiter.test(self.limit, client):
+        if is_login and not self.limiter.test(self.limit, client):
             from starlette.responses import JSONResponse
 
             refusal = JSONResponse({"detail": "too many wrong passwords: wait a minute"}, 429)
-            await refusal(scope, receive, answer)
+            await refusal(scope, receive, send_guarded)
         else:
-            await self.app(scope, receive, answer)
+            await self.app(scope, receive, send_guarded)
 
 
 class GuardPlugin(AirflowPlugin):
-    """Where Airflow finds it."""
+    """Register the middleware with Airflow."""
 
     name = "guard"
-    fastapi_root_middlewares = [  # noqa: RUF012 - Airflow's own form
+    fastapi_root_middlewares = [  # noqa: RUF012 - Airflow requires a plain list
         {"name": "guard", "middleware": Guard, "args": [], "kwargs": {}}
     ]
