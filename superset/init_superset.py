@@ -1,13 +1,13 @@
-"""Make Superset ready: its metadata, its roles, the first login, and the dashboard of `assets/`.
+"""Prepare Superset: migrate its metadata, sync its roles, create the administrator, import assets.
 
-    python init_superset.py                        do it, and end
-    python init_superset.py gunicorn --bind …      do it, then be the server
+    python init_superset.py                        prepare
+    python init_superset.py gunicorn --bind …      prepare, then serve in the same process
 
-Safe to run again: what git says becomes true at each start. One process does it all, because each
-of Superset's own commands takes seconds to import what it needs.
+It is safe to run again: each start makes the metadata equal to the files of `assets/`. One process
+does everything, because each of Superset's own commands takes seconds to import its code.
 
-Environment: as superset_config.py says, and SUPERSET_ADMIN_USER, SUPERSET_ADMIN_PASSWORD.
-Exit code: 0 done; 1 with the reason in the last line.
+Environment: the variables of superset_config.py, SUPERSET_ADMIN_USER and SUPERSET_ADMIN_PASSWORD.
+Exit code: 0 on success, 1 on failure with the reason in the last line.
 """
 
 from __future__ import annotations
@@ -19,222 +19,119 @@ import logging
 import os
 import sys
 import warnings
+from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import sqlalchemy
-import yaml
+from asset_import import AssetError, Config, import_assets, read_assets
 
-HERE = Path(__file__).resolve().parent
-ASSETS = HERE / "assets"
-# Written into what is imported (as `external_url`), so that it is known again when git drops it.
-MARK = "superset/assets/"
+if TYPE_CHECKING:
+    from flask_appbuilder.security.sqla.models import User
+    from superset.app import SupersetApp
+    from superset.security.manager import SupersetSecurityManager
 
 
 class InitError(Exception):
-    """What keeps Superset from starting; its text is one line."""
+    """A reason why Superset cannot start; the text is one line."""
 
 
 @contextmanager
-def one_transaction(security_manager) -> Iterator[None]:
-    """Write at once what Flask-AppBuilder would commit row by row, and read a role once.
+def one_transaction(security: SupersetSecurityManager) -> Iterator[None]:
+    """Replace hundreds of commits and role look-ups of Flask-AppBuilder by one of each.
 
-    It does both hundreds of times, which takes longer than all that it writes.
+    They take longer than the writes themselves.
     """
-    session = security_manager.session()
+    session = security.session()
     session.commit = session.flush
-    security_manager.find_role = functools.cache(security_manager.find_role)
+    security.find_role = functools.cache(security.find_role)
     try:
         yield
     finally:
-        del session.commit, security_manager.find_role
+        del session.commit, security.find_role
     session.commit()
 
 
-def make_login(security_manager, username: str, password: str):
-    """Create the administrator `username`, or bring its password up to date."""
-    user = security_manager.find_user(username)
+def ensure_admin(security: SupersetSecurityManager, username: str, password: str) -> User:
+    """Create the administrator `username`, or update its password.
+
+    Raises:
+        InitError: Superset did not create it.
+    """
+    user = security.find_user(username)
     if user:
-        security_manager.reset_password(user.id, password)
+        security.reset_password(user.id, password)
         return user
-    admin = security_manager.find_role("Admin")
+    admin = security.find_role("Admin")
     mail = f"{username}@localhost"
-    user = security_manager.add_user(username, "Superset", "Admin", mail, admin, password=password)
+    user = security.add_user(username, "Superset", "Admin", mail, admin, password=password)
     if not user:
-        raise InitError(f"could not make the login {username!r}: see the messages above")
+        raise InitError(f"cannot create the user {username!r}: the log lines above give the reason")
     return user
 
 
-def read_assets() -> dict[str, dict]:
-    """The files of `assets/`, by their names."""
-    files = {}
-    for path in sorted(ASSETS.rglob("*.yaml")):
-        name = path.relative_to(ASSETS).as_posix()
-        try:
-            files[name] = yaml.safe_load(path.read_text())
-        except yaml.YAMLError as error:
-            raise InitError(f"{MARK}{name}: {' '.join(str(error).split())}") from None
-        if not isinstance(files[name], dict):
-            raise InitError(f"{MARK}{name}: is no mapping of names to values")
-    return files
-
-
-def check_references(files: dict[str, dict]) -> None:
-    """See that each file is one object, and that what it refers to is there.
-
-    Raises:
-        InitError: it is not; the message names the file and the field.
-    """
-    owners: dict[str, str] = {}
-    for name, config in files.items():
-        uuid = config.get("uuid", name)
-        if uuid in owners:
-            raise InitError(f"{MARK}{name}: uuid: {owners[uuid]} has the same one")
-        owners[uuid] = name
-    for name, config in files.items():
-        for field in ("dataset_uuid", "database_uuid"):
-            if field in config and config[field] not in owners:
-                raise InitError(f"{MARK}{name}: {field}: no file has the uuid {config[field]}")
-
-
-def complete(config: dict, schema, model) -> None:
-    """Name what a file leaves out, with its default.
-
-    The import leaves such fields as they are: what was changed by hand there would outlive it.
-    """
-    for name, field in schema.fields.items():
-        column = model.__table__.columns.get(name)
-        if column is None or name in config:
-            continue
-        if column.default is not None and column.default.is_scalar:
-            config[name] = column.default.arg
-        elif field.allow_none:
-            config[name] = None
-
-
-def import_assets(files: dict[str, dict], user) -> None:
-    """Make true what git says: overwrite what is there, add what is missing.
-
-    Raises:
-        InitError: a file is not as it should be; the message names it and the field.
-    """
-    from superset.commands.exceptions import CommandException, CommandInvalidError
-    from superset.commands.importers.v1.assets import ImportAssetsCommand
-    from superset.connectors.sqla.models import SqlaTable, SqlMetric, TableColumn
-    from superset.models.core import Database
-    from superset.models.dashboard import Dashboard
-    from superset.models.slice import Slice
-    from superset.utils.core import override_user
-
-    from superset import db
-
-    schemas = ImportAssetsCommand.schemas
-    models = {
-        "charts/": Slice,
-        "dashboards/": Dashboard,
-        "databases/": Database,
-        "datasets/": SqlaTable,
-    }
-    for name, config in files.items():
-        kind = name.split("/")[0] + "/"
-        if kind in models:
-            complete(config, schemas[kind], models[kind])
-            config["external_url"] = MARK + name
-        for children, model in (("columns", TableColumn), ("metrics", SqlMetric)):
-            for child in config.get(children) or []:
-                complete(child, schemas["datasets/"].fields[children].inner.schema, model)
-    contents = {name: yaml.safe_dump(config) for name, config in files.items()}
-    logging.disable()  # what it has to say comes as an exception, and in one line
-    try:
-        with override_user(user):
-            ImportAssetsCommand(contents).run()
-    except CommandException as error:
-        cause = error.__cause__ or error
-        if isinstance(cause, CommandInvalidError):
-            raise InitError(first_message(cause.normalized_messages())) from None
-        raise InitError(f"{MARK}: {type(cause).__name__}: {cause}") from None
-    finally:
-        logging.disable(logging.NOTSET)
-    remove_leftovers(db.session, Slice, {config.get("uuid") for config in files.values()})
-
-
-def first_message(messages: dict) -> str:
-    """One line of marshmallow's messages: file, field, what is wrong."""
-    path = []
-    while isinstance(messages, dict):
-        key, messages = next(iter(messages.items()))
-        path.append(str(key))
-    text = messages[0] if isinstance(messages, list) else messages
-    return f"{MARK}{': '.join(part for part in path if part != '_schema')}: {text}"
-
-
-def remove_leftovers(session, chart_model, uuids: set[str]) -> None:
-    """Delete the charts that an earlier import made, that git has no more and no dashboard shows.
-
-    What someone made in the UI carries no mark and stays; so does a dataset, which may carry it.
-    """
-    for chart in session.query(chart_model).filter(chart_model.external_url.startswith(MARK)):
-        if str(chart.uuid) not in uuids and not chart.dashboards:
-            session.delete(chart)
-    session.commit()
-
-
 def setting(name: str) -> str:
-    """A setting that must be there."""
+    """Return a required environment variable.
+
+    Raises:
+        InitError: It is not set.
+    """
     if not os.environ.get(name):
         raise InitError(f"{name} is not set: see .env.example")
     return os.environ[name]
 
 
-def prepare(app, files: dict[str, dict], username: str, password: str) -> None:
-    """All that has to be true before the first page is asked for.
+def prepare(app: SupersetApp, files: dict[str, Config], username: str, password: str) -> None:
+    """Bring the metadata database up to date.
 
     Raises:
-        InitError: with the reason.
+        InitError: The administrator cannot be created.
+        AssetError: A file of `assets/` cannot be imported.
     """
     from flask_migrate import upgrade
 
     security = app.appbuilder.sm
     with app.app_context():
-        with redirect_stdout(io.StringIO()):  # the migrations' own chatter
+        with redirect_stdout(io.StringIO()):  # hides the progress messages of the migrations
             upgrade()
-        app.sync_config_to_db()  # was skipped if there was no metadata yet
+        app.sync_config_to_db()  # `create_app` skips this while the database is empty
         with one_transaction(security):
             app.appbuilder.add_permissions(update_perms=True)
             security.sync_role_definitions()
-        import_assets(files, make_login(security, username, password))
+        import_assets(files, ensure_admin(security, username, password))
 
 
-def serve(app) -> None:
-    """Become gunicorn, with the application that is there already. Does not return."""
+def serve(app: SupersetApp) -> None:
+    """Run gunicorn with the prepared application. Does not return."""
     from gunicorn.app.wsgiapp import WSGIApplication
 
     from superset import db
 
     class Server(WSGIApplication):
-        def init(self, _parser, options, _arguments):
-            options.config = options.config or str(HERE / "gunicorn.conf.py")
+        def init(self, _parser: ArgumentParser, options: Namespace, _arguments: list[str]) -> None:
+            options.config = options.config or str(Path(__file__).with_name("gunicorn.conf.py"))
             self.app_uri = "superset"
 
-        def load(self):
+        def load(self) -> SupersetApp:
             return app
 
     with app.app_context():
         db.session.remove()
-        db.engine.dispose()  # a connection must not be shared with the worker
+        db.engine.dispose()  # the forked worker must not share a connection with this process
     gc.collect()
-    gc.freeze()  # the worker shares this memory as long as nobody writes to it
+    gc.freeze()  # keeps the collector from writing to memory that the worker shares
     gc.enable()
     del sys.argv[0]
     Server().run()
 
 
 def check_metadata() -> None:
-    """See that the metadata database answers: Superset would say it in a hundred lines.
+    """Check that the metadata database answers, to report one line instead of a long traceback.
 
     Raises:
-        InitError: it does not.
+        InitError: It does not answer.
     """
     engine = sqlalchemy.create_engine(setting("SUPERSET_DATABASE_URI"))
     try:
@@ -246,23 +143,22 @@ def check_metadata() -> None:
 
 
 def main() -> int:
-    """Prepare; then serve, if that is asked for."""
+    """Prepare Superset, then serve it if the command line asks for it."""
     try:
         login = setting("SUPERSET_ADMIN_USER"), setting("SUPERSET_ADMIN_PASSWORD")
-        del os.environ["SUPERSET_ADMIN_PASSWORD"]  # the server has no need of it
+        del os.environ["SUPERSET_ADMIN_PASSWORD"]  # the server does not need it
         files = read_assets()
-        check_references(files)
         check_metadata()
-        # Thousands of objects are made and kept: the garbage collector would find nothing.
+        # The start makes thousands of objects that stay, so the collector would find no garbage.
         gc.disable()
         from superset.app import create_app
 
         app = create_app()
-        # What Superset's own migrations say of themselves is of no use to who runs them.
+        # The migrations' log lines and warnings do not help the user.
         logging.getLogger("alembic").setLevel(logging.ERROR)
         warnings.simplefilter("ignore", sqlalchemy.exc.SAWarning)
         prepare(app, files, *login)
-    except InitError as error:
+    except (InitError, AssetError) as error:
         print(f"init_superset: {error}", file=sys.stderr)
         return 1
     if sys.argv[1:2] == ["gunicorn"]:

@@ -1,20 +1,28 @@
-"""Superset's configuration; what differs from place to place comes from the environment.
+"""Superset's configuration.
 
-SUPERSET_DATABASE_URI   where Superset keeps its own things (dashboards, users)
-SUPERSET_SECRET_KEY     signs sessions; kept secret, and the same after a restart
+These environment variables set the parts that vary:
+
+SUPERSET_DATABASE_URI   the metadata database, which holds dashboards and users
+SUPERSET_SECRET_KEY     signs sessions; secret, and the same after a restart
 PGHOST, PGPORT, PGDATABASE, PGUSER, PGPASSWORD   the warehouse, read by libpq
-SUPERSET_CACHE_URL      redis://…; without it, files below SUPERSET_HOME are the cache
-ELT_ENV                 outside dev and test a weak secret key is refused
+SUPERSET_CACHE_URL      redis://…; if unset, the cache is files below SUPERSET_HOME
+ELT_ENV                 dev or test allow a weak secret key, other values do not
 """
+
+from __future__ import annotations
 
 import logging
 import os
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import ChoiceLoader, FileSystemLoader
 
-# Keys that stand in Superset's own files and guides, which attackers try first (CVE-2023-27524).
+if TYPE_CHECKING:
+    from superset.app import SupersetApp
+
+# Keys from Superset's own files and guides, which attackers try first (CVE-2023-27524).
 KNOWN_KEYS = {
     "CHANGE_ME_SECRET_KEY",
     "CHANGE_ME_TO_A_COMPLEX_RANDOM_SECRET",
@@ -25,25 +33,33 @@ KNOWN_KEYS = {
     "\2\1thisismyscretkey\1\2\\e\\y\\y\\h",
     r"\2\1thisismyscretkey\1\2\e\y\y\h",
 }
-SHORTEST_KEY = 32
+MIN_KEY_LENGTH = 32
 
 
 def setting(name: str) -> str:
-    """A setting that must be there; without it the start ends with one line."""
+    """Return a required environment variable.
+
+    Raises:
+        SystemExit: It is not set.
+    """
     if not os.environ.get(name):
         raise SystemExit(f"{name} is not set: see .env.example")
     return os.environ[name]
 
 
 def secret_key() -> str:
-    """The key that signs sessions, refused where it counts and is no secret."""
+    """Return the key that signs sessions.
+
+    Raises:
+        SystemExit: The key is missing; or it is weak, and ELT_ENV is neither dev nor test.
+    """
     key = setting("SUPERSET_SECRET_KEY")
     if os.environ.get("ELT_ENV") not in ("dev", "test"):
         if key in KNOWN_KEYS:
-            raise SystemExit("SUPERSET_SECRET_KEY is publicly known: put one of your own into .env")
-        if len(key) < SHORTEST_KEY:
+            raise SystemExit("SUPERSET_SECRET_KEY is publicly known: set your own in .env")
+        if len(key) < MIN_KEY_LENGTH:
             raise SystemExit(
-                f"SUPERSET_SECRET_KEY is too short: it takes {SHORTEST_KEY} characters or more"
+                f"SUPERSET_SECRET_KEY is too short: use at least {MIN_KEY_LENGTH} characters"
             )
     return key
 
@@ -51,21 +67,21 @@ def secret_key() -> str:
 SQLALCHEMY_DATABASE_URI = setting("SUPERSET_DATABASE_URI")
 SECRET_KEY = secret_key()
 LOG_LEVEL = logging.WARNING
-ALEMBIC_SKIP_LOG_CONFIG = True  # migrations log as the rest does
+ALEMBIC_SKIP_LOG_CONFIG = True  # LOG_LEVEL also applies to migrations
 
 # Logins ------------------------------------------------------------------------------------------
 
-# Airflow runs on the same host name, and browsers do not tell ports apart: with one name of the
-# cookie each would log the other out.
+# Airflow runs on the same host name, and browsers share cookies between ports. With the same cookie
+# name in both, each login would end the other's session.
 SESSION_COOKIE_NAME = "superset_session"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 WTF_CSRF_ENABLED = True
-# Who is not logged in sees nothing, and nobody makes a login for himself.
+# Anonymous users have no access, and visitors cannot register.
 AUTH_USER_REGISTRATION = False
 PUBLIC_ROLE_LIKE = None
-# Passwords cannot be guessed by trying, from one address. Nothing else is limited: a dashboard
-# asks for all its charts at once.
+# Limit password guessing per address. Other requests have no limit, because a dashboard requests
+# all its charts at once.
 RATELIMIT_ENABLED = True
 RATELIMIT_APPLICATION = None
 AUTH_RATE_LIMITED = True
@@ -73,7 +89,8 @@ AUTH_RATE_LIMIT = "10 per 20 second"
 
 # Pages -------------------------------------------------------------------------------------------
 
-# No page asks a host but this one: no tracking pixel, no fonts or maps from elsewhere.
+# Pages load nothing from other hosts. The policy also blocks the tracking pixel that is compiled
+# into Superset's pages.
 TALISMAN_ENABLED = True
 TALISMAN_CONFIG = {
     "content_security_policy": {
@@ -92,28 +109,27 @@ TALISMAN_CONFIG = {
     "session_cookie_secure": False,
 }
 ENABLE_CORS = False
-FAB_API_SWAGGER_UI = False  # it loads from a third party
+FAB_API_SWAGGER_UI = False  # its page loads scripts from a third party
 FEATURE_FLAGS = {
     "EMBEDDABLE_CHARTS": False,
-    # The page has few charts: all are drawn at once, also those below the fold, so that a printed
-    # page is whole.
+    # Render all charts at once, so that a printed dashboard is complete. It has few charts.
     "DASHBOARD_VIRTUALIZATION": False,
 }
 
 
-def FLASK_APP_MUTATOR(app) -> None:  # noqa: N802 - Superset's name
-    """What Superset has no setting for."""
-    # The templates beside this file stand in for Superset's of the same name.
+def FLASK_APP_MUTATOR(app: SupersetApp) -> None:  # noqa: N802 - Superset's name
+    """Change the application where Superset has no setting."""
+    # The templates beside this file replace Superset's templates of the same name.
     own = FileSystemLoader(Path(__file__).with_name("templates"))
     app.jinja_env.loader = ChoiceLoader([own, app.jinja_env.loader])
-    # Superset's limit for logins misses both: the page's form is posted to another view, and the
-    # API has one of its own.
+    # AUTH_RATE_LIMIT alone limits neither login: the form is posted to a view that Superset does
+    # not limit, and the API has its own view.
     limit, views = app.appbuilder.sm.limiter.limit, app.view_functions
     for login in ("AuthDBView.login", "SecurityApi.login"):
         views[login] = limit(AUTH_RATE_LIMIT, methods=["POST"])(views[login])
 
 
-# Numbers, as the dashboard's readers write them.
+# Number format of the dashboard.
 D3_FORMAT = {"decimal": ".", "thousands": ",", "grouping": [3], "currency": ["$", ""]}
 CURRENCIES = ["USD"]
 
@@ -123,7 +139,7 @@ PREVENT_UNSAFE_DB_CONNECTIONS = True
 ROW_LIMIT = 10_000
 SQL_MAX_ROW = 100_000
 SUPERSET_WEBSERVER_TIMEOUT = 60
-SQLLAB_TIMEOUT = 50  # below the server's own timeout, so that a user reads why
+SQLLAB_TIMEOUT = 50  # seconds; below the server's timeout, so that the user sees the reason
 SQLLAB_ASYNC_TIME_LIMIT_SEC = 300
 
 # Cache -------------------------------------------------------------------------------------------
@@ -133,8 +149,13 @@ CACHE_URL = os.environ.get("SUPERSET_CACHE_URL")
 SUPERSET_HOME = Path(os.environ.get("SUPERSET_HOME") or Path.home() / ".superset")
 
 
-def cache(name: str, timeout: int) -> dict:
-    """One cache: in Redis where there is one, else in files, which all workers share."""
+def cache(name: str, timeout: int) -> dict[str, Any]:
+    """Return the settings of one cache: in Redis if configured, else in files.
+
+    Args:
+        name: Prefix of the keys, or folder of the files.
+        timeout: Seconds until an entry expires.
+    """
     common = {"CACHE_KEY_PREFIX": f"superset_{name}_", "CACHE_DEFAULT_TIMEOUT": timeout}
     if CACHE_URL:
         return common | {"CACHE_TYPE": "RedisCache", "CACHE_REDIS_URL": CACHE_URL}
@@ -143,9 +164,9 @@ def cache(name: str, timeout: int) -> dict:
 
 
 CACHE_CONFIG = cache("metadata", DAY)
-# Who has loaded a file reloads the page and sees it.
+# 30 seconds: a user who has just loaded a file sees its rows soon after.
 DATA_CACHE_CONFIG = cache("data", 30)
-# The state of a dashboard's filters and of a chart being edited: links to them stay good.
+# Links to a filtered dashboard or to an edited chart stay valid this long after their last use.
 FILTER_STATE_CACHE_CONFIG = cache("filters", 90 * DAY) | {"REFRESH_TIMEOUT_ON_RETRIEVAL": True}
 EXPLORE_FORM_DATA_CACHE_CONFIG = cache("explore", 7 * DAY) | {"REFRESH_TIMEOUT_ON_RETRIEVAL": True}
 RATELIMIT_STORAGE_URI = CACHE_URL or "memory://"
