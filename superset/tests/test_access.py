@@ -1,4 +1,4 @@
-"""Who may do what, and how a start without secrets ends."""
+"""Permissions of users and anonymous visitors, and starts with missing or weak secrets."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import psycopg2
 import pytest
 import requests
 
-from tests.conftest import COMPONENT, Api, Stack
+from tests.api import Api
+from tests.stack import COMPONENT, Stack
 
 ANALYST = {"username": "analyst", "password": "not-a-secret-either"}
 ROWS = "select count(*) from staging.transactions"
@@ -19,7 +20,7 @@ ROWS = "select count(*) from staging.transactions"
 
 @pytest.fixture(scope="module", params=["Admin", "Alpha and sql_lab"])
 def user(request: pytest.FixtureRequest, stack: Stack, admin: Api) -> Api:
-    """Someone who may use SQL Lab."""
+    """Return the API as a user who may use SQL Lab."""
     if request.param == "Admin":
         return admin
     roles = {
@@ -64,7 +65,7 @@ def test_sql_lab_cannot_write(stack: Stack, user: Api, statement: str) -> None:
     ]
 
 
-def test_sql_lab_makes_no_table_of_a_query(stack: Stack, user: Api) -> None:
+def test_sql_lab_cannot_create_a_table_from_a_query(stack: Stack, user: Api) -> None:
     options = {"select_as_cta": True, "tmp_table_name": "mine", "schema": "marts"}
     assert user.sql("select 1 as one", **options).status_code >= 400
     assert stack.rows("select to_regclass('marts.mine')") == [(None,)]
@@ -103,14 +104,14 @@ def test_sql_lab_cannot_reach_another_database(stack: Stack, user: Api) -> None:
         ("GET", "/superset/dashboard/monitoring/"),
     ],
 )
-def test_nobody_sees_anything(stack: Stack, method: str, path: str) -> None:
+def test_anonymous_visitors_see_nothing(stack: Stack, method: str, path: str) -> None:
     answer = Api(stack.address).request(method, path, json={})
     refused = answer.status_code in (400, 401, 403, 404)  # 400: no CSRF token
     assert refused or "/login" in answer.headers["Location"]
     assert "Monitoring" not in answer.text
 
 
-def test_nobody_makes_a_login_for_himself(stack: Stack) -> None:
+def test_visitors_cannot_register(stack: Stack) -> None:
     answer = Api(stack.address).get("/register/form")
     assert answer.status_code in (302, 404)
     assert "public" not in stack.rows(
@@ -120,7 +121,7 @@ def test_nobody_makes_a_login_for_himself(stack: Stack) -> None:
     )[0][0]  # fmt: skip
 
 
-def test_pages_ask_no_other_host(stack: Stack) -> None:
+def test_pages_load_nothing_from_other_hosts(stack: Stack) -> None:
     answer = Api(stack.address).get("/login/")
     policy = answer.headers["Content-Security-Policy"]
     assert "default-src 'self'" in policy
@@ -130,24 +131,24 @@ def test_pages_ask_no_other_host(stack: Stack) -> None:
 
 
 @pytest.mark.parametrize("path", ["/login/", "/api/v1/security/login"])
-def test_passwords_cannot_be_tried_for_ever(stack: Stack, path: str) -> None:
-    nobody = Api(stack.address)
-    # From another address than that of the other tests, whose logins must not be refused.
-    nobody.mount("http://", From("127.0.0.2"))
+def test_password_guessing_is_limited(stack: Stack, path: str) -> None:
+    visitor = Api(stack.address)
+    # Another address than that of the other tests, whose logins must not be refused.
+    visitor.mount("http://", SourceAddress("127.0.0.2"))
     try:
-        page = nobody.get("/login/").text
+        page = visitor.get("/login/").text
     except requests.ConnectionError:
-        pytest.skip("this machine has one loopback address only")
+        pytest.skip("this machine has only one loopback address")
     token = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', page.replace("\n", " "))[1]
     guess = {"username": "admin", "password": "guess", "provider": "db"}
     body = {"data": guess | {"csrf_token": token}} if path == "/login/" else {"json": guess}
-    answers = [nobody.post(path, **body).status_code for _ in range(12)]
+    answers = [visitor.post(path, **body).status_code for _ in range(12)]
     assert answers[0] != 429
     assert answers[-1] == 429
 
 
-class From(requests.adapters.HTTPAdapter):
-    """Speaks from a local address of choice."""
+class SourceAddress(requests.adapters.HTTPAdapter):
+    """Send requests from a given local address."""
 
     def __init__(self, address: str) -> None:
         self.address = address
@@ -166,7 +167,7 @@ CONFIGURED = {
 
 
 def configure(**environment: str) -> tuple[int, list[str]]:
-    """Read the configuration; its status, and the lines it says."""
+    """Run superset_config.py; return its exit code and the lines of its error output."""
     done = subprocess.run(
         [sys.executable, "superset_config.py"], cwd=COMPONENT, capture_output=True, text=True,
         env={"PATH": os.environ["PATH"]} | CONFIGURED | environment,
@@ -175,10 +176,10 @@ def configure(**environment: str) -> tuple[int, list[str]]:
 
 
 @pytest.mark.parametrize("name", ["SUPERSET_SECRET_KEY", "SUPERSET_DATABASE_URI"])
-def test_a_setting_that_is_missing(name: str) -> None:
+def test_a_missing_setting_ends_the_start(name: str) -> None:
     for stage in ("dev", "prod"):
-        status, said = configure(**{name: "", "ELT_ENV": stage})
-        assert (status, said) == (1, [f"{name} is not set: see .env.example"])
+        status, errors = configure(**{name: "", "ELT_ENV": stage})
+        assert (status, errors) == (1, [f"{name} is not set: see .env.example"])
 
 
 @pytest.mark.parametrize(
@@ -192,16 +193,16 @@ def test_a_setting_that_is_missing(name: str) -> None:
         (KEY[:31], "too short"),
     ],
 )
-def test_a_key_that_is_no_secret(key: str, reason: str) -> None:
-    status, said = configure(SUPERSET_SECRET_KEY=key)
+def test_a_weak_key_is_refused_outside_dev(key: str, reason: str) -> None:
+    status, errors = configure(SUPERSET_SECRET_KEY=key)
     assert status == 1
-    assert [reason in line for line in said] == [True]
+    assert [reason in line for line in errors] == [True]
     assert configure(SUPERSET_SECRET_KEY=key, ELT_ENV="staging")[0] == 1
     assert configure(SUPERSET_SECRET_KEY=key, ELT_ENV="")[0] == 1
     assert configure(SUPERSET_SECRET_KEY=key, ELT_ENV="dev") == (0, [])
 
 
-def test_a_key_that_is_one() -> None:
+def test_a_strong_key_is_accepted() -> None:
     assert configure() == (0, [])
 
 
@@ -212,8 +213,10 @@ def test_a_key_that_is_one() -> None:
         ({"SUPERSET_DATABASE_URI": "postgresql+psycopg2://x@127.0.0.1:1/x"}, "cannot be used"),
     ],
 )
-def test_a_start_that_cannot_be(stack: Stack, setting: dict[str, str], reason: str) -> None:
-    status, output = stack.start(**setting).end()
+def test_a_failed_start_gives_its_reason_in_one_line(
+    stack: Stack, setting: dict[str, str], reason: str
+) -> None:
+    status, output = stack.start(**setting).wait()
     assert status == 1
     assert "Traceback" not in output
     assert reason in output.splitlines()[-1]

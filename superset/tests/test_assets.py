@@ -1,4 +1,4 @@
-"""What git says becomes true at each start, and what the UI says can be brought to git."""
+"""Each start imports the files of `assets/`, and an export writes changes of the UI into them."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ASSETS, BROKEN, THRESHOLD, Api, Stack, charts, dashboard, texts
+from tests.api import Api
+from tests.stack import ASSETS, BROKEN, THRESHOLD, Stack, charts, dashboard, texts
 
 BY_NAME = {chart["slice_name"]: chart for chart in charts()}
 
 
 def changed(before: dict[str, str], after: dict[str, str]) -> dict[str, set[str]]:
-    """The lines that came or went, by file."""
+    """Return the added and removed lines of each file that differs."""
     return {
         name: set(before.get(name, "").splitlines()) ^ set(after.get(name, "").splitlines())
         for name in before.keys() | after.keys()
@@ -28,10 +29,10 @@ def test_the_dashboard_is_published(admin: Api) -> None:
     assert {chart["slice_name"] for chart in on_it} == BY_NAME.keys()
 
 
-def test_the_export_is_what_git_has(stack: Stack, tmp_path: Path) -> None:
+def test_the_export_equals_the_files(stack: Stack, tmp_path: Path) -> None:
     shutil.copytree(ASSETS, tmp_path / "assets")
     assert changed(texts(ASSETS), stack.export(tmp_path / "assets")) == {}
-    # Into an empty folder the same objects come, under names made of their titles.
+    # An export into an empty folder gives the same contents, in files named after the titles.
     fresh = stack.export(tmp_path / "fresh")
     assert sorted(fresh.values()) == sorted(texts(ASSETS).values())
 
@@ -41,12 +42,12 @@ def test_a_second_start_changes_nothing(stack: Stack) -> None:
     assert changed(before, after) == {}
 
 
-def test_changes_by_hand(stack: Stack, admin: Api, tmp_path: Path) -> None:
+def test_changes_in_the_ui(stack: Stack, admin: Api, tmp_path: Path) -> None:
     shutil.copytree(ASSETS, tmp_path, dirs_exist_ok=True)
-    stack.broken[list(BROKEN)[-1]].result()  # no other start beside this one
-    number = stack.counts()
+    stack.broken[list(BROKEN)[-1]].result()  # wait: no other start may run beside this test
+    counts = stack.counts()
 
-    # A change is exported as that change: the file keeps its name, all else stays.
+    # The export of a changed chart differs in the changed fields only. The file keeps its name.
     flows = admin.find("chart", BY_NAME["Withdrawals and deposits"]["uuid"])
     change = {"slice_name": "In and out", "cache_timeout": 60}
     assert admin.put(f"/api/v1/chart/{flows['id']}", json=change).ok
@@ -56,33 +57,33 @@ def test_changes_by_hand(stack: Stack, admin: Api, tmp_path: Path) -> None:
         }
     }  # fmt: skip
 
-    # A chart deleted by hand leaves the export, and so does its place on the dashboard's list.
-    alert = admin.find("chart", BY_NAME["Last load"]["uuid"])
-    assert admin.delete(f"/api/v1/chart/{alert['id']}").ok
+    # A chart that was deleted in the UI is not exported.
+    last_load = admin.find("chart", BY_NAME["Last load"]["uuid"])
+    assert admin.delete(f"/api/v1/chart/{last_load['id']}").ok
     assert "charts/last_load.yaml" not in stack.export(tmp_path)
 
-    # What someone made in the UI is nobody's to remove; what an earlier import made is ours.
+    # The next start must keep a chart made in the UI, and delete a chart of an earlier import.
     dataset = admin.find("dataset", BY_NAME["History of loads"]["dataset_uuid"])
-    for name in ("Of someone", "Ours of old"):
+    for name in ("Made in the UI", "Of an earlier import"):
         new = {"slice_name": name, "datasource_id": dataset["id"], "datasource_type": "table",
                "viz_type": "table", "params": "{}"}  # fmt: skip
         assert admin.post("/api/v1/chart/", json=new).ok
     stack.rows(
         "update slices set external_url = 'superset/assets/charts/old.yaml'"
-        " where slice_name = 'Ours of old'",
+        " where slice_name = 'Of an earlier import'",
         stack.metadata,
     )
 
-    # The next start makes true again what git says.
+    # The next start restores all files of `assets/`.
     stack.init()
     assert changed(texts(ASSETS), stack.export(tmp_path)) == {}
     names = [name for (name,) in stack.rows("select slice_name from slices", stack.metadata)]
-    assert sorted(names) == sorted([*BY_NAME, "Of someone"])
-    stack.rows("delete from slices where slice_name = 'Of someone'", stack.metadata)
-    assert stack.counts() == number
+    assert sorted(names) == sorted([*BY_NAME, "Made in the UI"])
+    stack.rows("delete from slices where slice_name = 'Made in the UI'", stack.metadata)
+    assert stack.counts() == counts
 
 
-def test_no_password_in_what_is_kept(stack: Stack, tmp_path: Path) -> None:
+def test_no_password_in_the_export_or_the_metadata(stack: Stack, tmp_path: Path) -> None:
     password = stack.environment["PGPASSWORD"]
     assert not [name for name, text in stack.export(tmp_path).items() if password in text]
     tables = stack.rows(
@@ -90,7 +91,7 @@ def test_no_password_in_what_is_kept(stack: Stack, tmp_path: Path) -> None:
     )
     assert len(tables) > 40
     for (table,) in tables:
-        statement = f"select 1 from \"{table}\" as kept where kept::text like '%{password}%'"
+        statement = f"select 1 from \"{table}\" as stored where stored::text like '%{password}%'"
         assert stack.rows(statement, stack.metadata) == [], table
 
 
@@ -102,7 +103,7 @@ def test_a_broken_file_fails_the_start(stack: Stack, case: str) -> None:
     assert f"init_superset: {BROKEN[case][-1]}" in output.splitlines()[-1]
 
 
-def test_charts_on_the_dashboard_are_those_of_git() -> None:
+def test_the_dashboard_shows_every_chart_file_once() -> None:
     position = dashboard()["position"].values()
     placed = [
         part["meta"]["uuid"]

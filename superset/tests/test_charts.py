@@ -1,6 +1,6 @@
-"""Every number of the dashboard, against SQL that knows nothing of the charts.
+"""Compare every number of the dashboard with independent SQL.
 
-The SQL here reads what the loader and dbt's staging and tests wrote, never a mart.
+The SQL reads the tables of the loader, dbt's staging and its test results, never a mart.
 """
 
 from __future__ import annotations
@@ -10,17 +10,20 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 
 import pytest
+import yaml
 
-from tests.conftest import ASSETS, SAMPLE, THRESHOLD, Api, Stack, charts, dashboard, yaml
+from tests.api import Api
+from tests.stack import ASSETS, SAMPLE, THRESHOLD, Stack, charts, dashboard
 
 TRUTH = json.loads(SAMPLE.with_suffix(".truth.json").read_text())
 ALERT = "Alert: Accounts over the withdrawal threshold"
 CHARTS = {chart["slice_name"]: chart for chart in charts()}
+# Charts about loads and tests, which the page's filters do not apply to.
 UNFILTERED = {
     "Last load", "Newest transaction", "Tests failed", "History of loads", "Test results per run",
     "Newest result of each test",
 }  # fmt: skip
-# None: everything. The other one is what the two filters of the page send.
+# Period and accounts, as the two filters of the page send them.
 EVERYTHING = (None, ())
 FILTERED = ("2015-07-01 : 2019-07-01", ("409000611074", "1196711", "409000493210"))
 
@@ -83,7 +86,7 @@ EXPECTED = {
         order by failures desc nulls first, test_name
     """,
 }
-# Charts whose bars Superset sorts in the browser.
+# Charts whose bars are sorted in the browser, not by the query.
 UNSORTED = {"Withdrawals and deposits", "Balance per account", "Test results per run"}
 FILTER = """
     transaction_date >= '2015-07-01' and transaction_date < '2019-07-01'
@@ -92,11 +95,11 @@ FILTER = """
 
 
 def shown(result: dict) -> list[tuple]:
-    """The rows of a chart; times as times, as its page reads them."""
+    """Return the rows of a chart, with timestamps parsed as the page does."""
     kinds = dict(zip(result["colnames"], result["coltypes"], strict=True))
 
     def value(column: str, cell: object) -> object:
-        if kinds[column] == 2 and cell is not None:  # temporal: milliseconds
+        if kinds[column] == 2 and cell is not None:  # 2: temporal, in milliseconds
             return datetime.fromtimestamp(cell / 1000, UTC).replace(tzinfo=None)
         return cell
 
@@ -105,7 +108,7 @@ def shown(result: dict) -> list[tuple]:
 
 
 def comparable(rows: list[tuple], ordered: bool) -> list[tuple]:
-    """The same with amounts to the cent and times to the millisecond, as far as JSON carries."""
+    """Round amounts to cents and timestamps to milliseconds, the precision of the JSON."""
 
     def value(cell: object) -> object:
         if isinstance(cell, datetime):
@@ -127,7 +130,9 @@ def test_every_chart_is_tested() -> None:
 
 @pytest.mark.parametrize("name", CHARTS)
 @pytest.mark.parametrize("filters", [EVERYTHING, FILTERED], ids=["everything", "filtered"])
-def test_numbers(stack: Stack, admin: Api, name: str, filters: tuple) -> None:
+def test_every_number_equals_independent_sql(
+    stack: Stack, admin: Api, name: str, filters: tuple
+) -> None:
     if filters == FILTERED and name in UNFILTERED:
         filters = EVERYTHING
     condition = "true" if filters == EVERYTHING else FILTER
@@ -138,7 +143,7 @@ def test_numbers(stack: Stack, admin: Api, name: str, filters: tuple) -> None:
     assert comparable(found, ordered) == comparable(expected, ordered)
 
 
-def test_the_alert_is_the_samples_truth(admin: Api) -> None:
+def test_the_alert_shows_the_known_accounts_of_the_sample(admin: Api) -> None:
     found = {
         row["account_number"]: row["total_withdrawn"] for row in admin.data(CHARTS[ALERT])["data"]
     }
@@ -150,7 +155,7 @@ def test_the_alert_is_the_samples_truth(admin: Api) -> None:
     assert len(truth) > 1
 
 
-def test_filters_reach_the_charts_they_are_about() -> None:
+def test_filters_apply_to_every_chart_with_a_period() -> None:
     names = {
         component["meta"]["chartId"]: component["meta"]["sliceName"]
         for component in dashboard()["position"].values()
@@ -166,7 +171,7 @@ def test_filters_reach_the_charts_they_are_about() -> None:
 
 
 @pytest.mark.parametrize("name", CHARTS)
-def test_an_empty_warehouse_is_no_error(stack: Stack, name: str) -> None:
+def test_an_empty_warehouse_causes_no_error(stack: Stack, name: str) -> None:
     result = stack.empty[name]
     assert result["error"] is None
     assert [value for row in result["data"] for value in row.values() if value is not None] == []
@@ -177,8 +182,8 @@ def test_an_empty_warehouse_is_no_error(stack: Stack, name: str) -> None:
 )
 def test_a_dataset_has_the_columns_of_its_mart(stack: Stack, path) -> None:
     dataset = yaml.safe_load(path.read_text())
-    there = stack.rows(
+    columns = stack.rows(
         "select attname from pg_attribute where attnum > 0 and not attisdropped"
         f" and attrelid = '{dataset['schema']}.{dataset['table_name']}'::regclass"
     )
-    assert {one["column_name"] for one in dataset["columns"]} == {name for (name,) in there}
+    assert {one["column_name"] for one in dataset["columns"]} == {name for (name,) in columns}

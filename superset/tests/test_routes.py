@@ -1,4 +1,4 @@
-"""Every route that Superset has, called by nobody and by somebody who may only look."""
+"""Call every route of Superset as an anonymous visitor and as a read-only user."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ import zipfile
 
 import pytest
 
-from tests.conftest import COMPONENT, LOGIN, Api, Stack
+from tests.api import LOGIN, Api
+from tests.stack import COMPONENT, Stack
 
-Route = tuple[str, str, str]  # method, path, and the rule that the path was made of
+Route = tuple[str, str, str]  # method, path, and the rule of the path
 LIST_ROUTES = """
 import json, logging, warnings
 logging.disable(); warnings.simplefilter("ignore")
@@ -22,21 +23,25 @@ from superset.app import create_app
 print(json.dumps([[rule.rule, sorted(rule.methods - {"HEAD", "OPTIONS"})]
                   for rule in create_app().url_map.iter_rules()]))
 """
-# What anybody may ask: how it is, how it looks, to be let in; and what only leads back to that.
+# Routes without a login: health, static pages, the login itself, and redirects to it.
 OPEN = {
     "/health", "/healthcheck", "/ping", "/version", "/login/", "/login/logout/", "/logout/", "/",
     "/back", "/register/", "/register/activation/<string:activation_hash>",
     "/groups/action/<string:name>/<pk>", "/roles/action/<string:name>/<pk>",
     "/users/action/<string:name>/<pk>", "/api/v1/user/<int:user_id>/avatar.png",
 }  # fmt: skip
-# What who may look may do: like a chart, make a dashboard of his own, have charts asked for anew.
-OWN = {"/api/v1/chart/<pk>/favorites/", "/api/v1/dashboard/", "/api/v1/cachekey/invalidate"}
-LOOKER = {"username": "looker", "password": "not-a-secret-at-all"}
+# Writes that a read-only user may do: mark a favourite, create a dashboard, refresh the cache.
+ALLOWED_WRITES = {
+    "/api/v1/chart/<pk>/favorites/",
+    "/api/v1/dashboard/",
+    "/api/v1/cachekey/invalidate",
+}
+READER = {"username": "reader", "password": "not-a-secret-at-all"}
 
 
 @pytest.fixture(scope="module")
 def routes(stack: Stack) -> list[Route]:
-    """All that the application answers to; what logs out comes last."""
+    """Return all routes of the application, with those that log out at the end."""
     done = subprocess.run(
         [sys.executable, "-c", LIST_ROUTES], cwd=COMPONENT, capture_output=True, text=True,
         env=os.environ | stack.environment | {"PYTHONPATH": str(COMPONENT)},
@@ -53,16 +58,16 @@ def routes(stack: Stack) -> list[Route]:
 
 
 def with_token(api: Api) -> Api:
-    """With the token that pages have for their forms, and its session: nobody can get both."""
+    """Add the form token of the login page, so that a missing token is not why a call fails."""
     page = api.get("/login/").text.replace("\n", " ")
     api.headers["X-CSRFToken"] = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', page)[1]
     return api
 
 
-def test_nobody_is_let_into_any_route(stack: Stack, routes: list[Route]) -> None:
-    nobody, answered = with_token(Api(stack.address)), []
+def test_anonymous_visitors_reach_no_route(stack: Stack, routes: list[Route]) -> None:
+    visitor, answered = with_token(Api(stack.address)), []
     for method, path, rule in routes:
-        answer = nobody.request(method, path)
+        answer = visitor.request(method, path)
         to_login = "/login" in answer.headers.get("Location", "")
         assert "Monitoring Dashboard" not in answer.text, path
         if answer.status_code < 400 and not to_login:
@@ -71,28 +76,28 @@ def test_nobody_is_let_into_any_route(stack: Stack, routes: list[Route]) -> None
     assert ("/health", "GET", 200) in answered
 
 
-def test_somebody_who_may_look_changes_nothing_that_is_there(
+def test_a_read_only_user_changes_no_existing_object(
     stack: Stack, admin: Api, routes: list[Route]
 ) -> None:
     roles = admin.get("/api/v1/security/roles/").json()["result"]
-    new = LOOKER | {
-        "first_name": "A", "last_name": "Looker", "email": "looker@localhost", "active": True,
+    new = READER | {
+        "first_name": "A", "last_name": "Reader", "email": "reader@localhost", "active": True,
         "roles": [role["id"] for role in roles if role["name"] == "Gamma"],
     }  # fmt: skip
     assert admin.post("/api/v1/security/users/", json=new).ok
-    looker, before = Api(stack.address, LOOKER), stack.counts()
-    assert looker.get("/api/v1/dashboard/").status_code == 200
-    assert looker.get("/api/v1/database/").json()["count"] == 0
+    reader, before = Api(stack.address, READER), stack.counts()
+    assert reader.get("/api/v1/dashboard/").status_code == 200
+    assert reader.get("/api/v1/database/").json()["count"] == 0
     passed = []
     for method, path, rule in routes:
         if method == "GET" or "log" in path:
             continue
-        answer = looker.request(method, path, json={})
+        answer = reader.request(method, path, json={})
         if answer.status_code < 300:
             passed.append((rule, method, answer.status_code))
         if answer.status_code == 201 and rule == "/api/v1/dashboard/":
-            assert looker.delete(f"{rule}{answer.json()['id']}").ok
-    assert {rule for rule, *_ in passed} <= OWN, passed
+            assert reader.delete(f"{rule}{answer.json()['id']}").ok
+    assert {rule for rule, *_ in passed} <= ALLOWED_WRITES, passed
     assert stack.counts() == before
 
 
@@ -117,13 +122,13 @@ def test_no_secret_is_exported(stack: Stack, admin: Api, kind: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["", "/connection"])
-def test_no_secret_is_shown(stack: Stack, admin: Api, path: str) -> None:
+def test_no_secret_is_in_an_answer(stack: Stack, admin: Api, path: str) -> None:
     answer = admin.get(f"/api/v1/database/1{path}")
     assert "database_name" in answer.text
     assert [secret for secret in secrets_of(stack) if secret in answer.text] == []
 
 
-def test_the_session_is_not_for_scripts_nor_for_other_sites(stack: Stack) -> None:
+def test_the_session_is_closed_to_scripts_and_other_sites(stack: Stack) -> None:
     browser = with_token(Api(stack.address))
     done = browser.post("/login/", data=LOGIN)
     assert done.status_code == 302 and "/login" not in done.headers["Location"]
