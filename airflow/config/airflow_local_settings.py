@@ -1,14 +1,9 @@
 """Local settings: every process of Airflow imports this module when it starts."""
 
 import ctypes
-import gc
 import os
 import signal
 import sys
-
-# Importing Airflow makes millions of objects that stay, and the collector, by default, looks
-# through them again and again: a quarter of the time until the api-server answers.
-gc.set_threshold(50_000, 20, 20)
 
 
 def die_with_parent() -> None:
