@@ -13,7 +13,6 @@ Exit code: 0 on success, 1 on failure with the reason in the last line.
 from __future__ import annotations
 
 import functools
-import gc
 import io
 import logging
 import os
@@ -120,9 +119,6 @@ def serve(app: SupersetApp) -> None:
     with app.app_context():
         db.session.remove()
         db.engine.dispose()  # the forked worker must not share a connection with this process
-    gc.collect()
-    gc.freeze()  # keeps the collector from writing to memory that the worker shares
-    gc.enable()
     del sys.argv[0]
     Server().run()
 
@@ -149,8 +145,6 @@ def main() -> int:
         del os.environ["SUPERSET_ADMIN_PASSWORD"]  # the server does not need it
         files = read_assets()
         check_metadata()
-        # The start makes thousands of objects that stay, so the collector would find no garbage.
-        gc.disable()
         from superset.app import create_app
 
         app = create_app()
