@@ -12,15 +12,13 @@ Exit code: 0 on success, 1 on failure with the reason in the last line.
 
 from __future__ import annotations
 
-import functools
 import io
 import logging
 import os
 import sys
 import warnings
 from argparse import ArgumentParser, Namespace
-from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,22 +33,6 @@ if TYPE_CHECKING:
 
 class InitError(Exception):
     """A reason why Superset cannot start; the text is one line."""
-
-
-@contextmanager
-def one_transaction(security: SupersetSecurityManager) -> Iterator[None]:
-    """Replace hundreds of commits and role look-ups of Flask-AppBuilder by one of each.
-
-    They take longer than the writes themselves.
-    """
-    session = security.session()
-    session.commit = session.flush
-    security.find_role = functools.cache(security.find_role)
-    try:
-        yield
-    finally:
-        del session.commit, security.find_role
-    session.commit()
 
 
 def ensure_admin(security: SupersetSecurityManager, username: str, password: str) -> User:
@@ -96,9 +78,8 @@ def prepare(app: SupersetApp, files: dict[str, Config], username: str, password:
         with redirect_stdout(io.StringIO()):  # hides the progress messages of the migrations
             upgrade()
         app.sync_config_to_db()  # `create_app` skips this while the database is empty
-        with one_transaction(security):
-            app.appbuilder.add_permissions(update_perms=True)
-            security.sync_role_definitions()
+        app.appbuilder.add_permissions(update_perms=True)
+        security.sync_role_definitions()
         import_assets(files, ensure_admin(security, username, password))
 
 
