@@ -17,8 +17,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jinja2 import ChoiceLoader, FileSystemLoader
-
 if TYPE_CHECKING:
     from superset.app import SupersetApp
 
@@ -119,9 +117,6 @@ FEATURE_FLAGS = {
 
 def FLASK_APP_MUTATOR(app: SupersetApp) -> None:  # noqa: N802 - Superset's name
     """Change the application where Superset has no setting."""
-    # The templates beside this file replace Superset's templates of the same name.
-    own = FileSystemLoader(Path(__file__).with_name("templates"))
-    app.jinja_env.loader = ChoiceLoader([own, app.jinja_env.loader])
     # AUTH_RATE_LIMIT alone limits neither login: the form is posted to a view that Superset does
     # not limit, and the API has its own view.
     limit, views = app.appbuilder.sm.limiter.limit, app.view_functions
