@@ -116,7 +116,7 @@ FEATURE_FLAGS = {
 
 
 def FLASK_APP_MUTATOR(app: SupersetApp) -> None:  # noqa: N802 - Superset's name
-    """Change the application where Superset has no setting."""
+    """Limit the login views. Superset calls this function with the new application."""
     # AUTH_RATE_LIMIT alone limits neither login: the form is posted to a view that Superset does
     # not limit, and the API has its own view.
     limit, views = app.appbuilder.sm.limiter.limit, app.view_functions
