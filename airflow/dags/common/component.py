@@ -204,12 +204,7 @@ class ContainerTask(DockerOperator):
             self._state.set(CONTAINER_KEY, container["Id"])
 
     def execute(self, context: Context) -> None:
-        """Run the container and remove it.
-
-        Raises:
-            AirflowFailException: The program ended with a fatal exit code.
-            AirflowException: It ended with another exit code than 0.
-        """
+        """Run the container, then remove it. Fails like `ProcessTask.execute`."""
         self._state = context["task_state_store"]
         leftover = self._state.get(CONTAINER_KEY)
         if isinstance(leftover, str) and self._remove(leftover):
@@ -225,10 +220,7 @@ class ContainerTask(DockerOperator):
                 self._remove(self.container["Id"])
 
     def _remove(self, container: str) -> bool:
-        """Remove a container and return whether it existed.
-
-        Waits up to 30 s for a proxy or an engine that is restarting.
-        """
+        """Remove a container; return whether it existed. Retries while the engine restarts."""
         for seconds in (1, 2, 4, 8, 15):
             try:
                 self.cli.remove_container(container, force=True)
