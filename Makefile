@@ -177,9 +177,23 @@ format: install-. ## Format Python and SQL, and correct the faults that have a s
 	.venv/bin/sqlfluff fix dbt/models dbt/tests
 
 # Three lanes, two at a time: the end-to-end lane mostly waits. Each lane starts its own Postgres.
-test: install install-. ## Run all tests
+test: install install-. ## Run the tests, except those marked as long: 6 minutes on two cores
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target \
-	    test-components test-end-to-end test-faults-warehouse
+	    test-end-to-end test-components test-faults-warehouse
+
+.PHONY: test-all test-long test-long-components
+test-all: test test-long test-docker test-platforms ## Run all tests: 25 minutes (needs a Docker engine, and root on Debian)
+
+# The tests marked as long, in the lanes of `make test`.
+test-long: MARKED := -m long
+test-long: install install-.
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target MARKED='$(MARKED)' \
+	    test-end-to-end test-long-components test-faults-warehouse
+
+test-long-components: install
+	MAKEFLAGS= $(ELT) with-postgres -- sh -c '\
+	    (cd data_ingestion && .venv/bin/pytest --numprocesses=2 $(MARKED)) && \
+	    (cd dbt && .venv/bin/pytest --numprocesses=2 $(MARKED))'
 
 .PHONY: test-components test-end-to-end test-faults-warehouse test-faults-stacks test-bad-input
 # An empty MAKEFLAGS makes the suites of a lane run one after the other, despite --jobs above.
@@ -188,10 +202,10 @@ test-components: install
 	    test-stack test-data-ingestion test-dbt test-airflow test-superset
 
 test-end-to-end: install install-. browser
-	.venv/bin/pytest tests --ignore tests/docker --ignore tests/faults
+	.venv/bin/pytest tests $(MARKED) $(addprefix --ignore=tests/,docker faults platforms)
 
 test-faults-warehouse: install-. install-data_ingestion install-dbt faketime
-	.venv/bin/pytest tests/faults
+	.venv/bin/pytest tests/faults $(MARKED)
 
 # Without a Docker engine, its tests are left out and the tables lack their rows.
 FAULTS_OF_CONTAINERS = $(if $(shell docker info 2>/dev/null),$(wildcard tests/docker/*faults*.py))
@@ -205,7 +219,7 @@ test-bad-input: install
 # The lanes again. --keep-going: a failing lane must not discard the results of the others.
 .PHONY: test-faults
 test-faults: export FAULTS := full
-test-faults: export PYTEST_ADDOPTS += --verbose
+test-faults: export PYTEST_ADDOPTS += --verbose -m ''
 test-faults: export RELIABILITY_RESULTS := $(abspath .state/reliability)
 test-faults: install install-. faketime ## Run all fault tests in full and write their tables to docs/reliability.md
 	@rm -rf $(RELIABILITY_RESULTS) && mkdir -p $(RELIABILITY_RESULTS)
@@ -247,6 +261,10 @@ budget: install-stack install-data_ingestion ## Rewrite the budget of a load's c
 
 test-docker: install-stack install-data_ingestion install-. ## Run the tests of the stack in Docker (needs a Docker engine)
 	.venv/bin/pytest tests/docker
+
+.PHONY: test-platforms
+test-platforms: install-. ## Run `make demo` on Debian 13 with its own Python (needs root on Debian)
+	.venv/bin/pytest tests/platforms
 
 ##@ Benchmarks
 

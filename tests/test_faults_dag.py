@@ -33,6 +33,8 @@ from harness import (
 )  # fmt: skip
 from support import Stack, task_states
 
+pytestmark = pytest.mark.long
+
 ROWS = 300_000
 # Patterns of the command lines of supervisord's processes.
 PARTS = {

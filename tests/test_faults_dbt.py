@@ -22,6 +22,8 @@ from harness import (
 )
 from support import Stack
 
+pytestmark = pytest.mark.long
+
 KILLED, CONCURRENT = "dbt run killed", "two concurrent dbt runs, beside a load"
 DBT_SESSIONS = "select pid from pg_stat_activity where usename = 'transformer'"
 # All columns except the build times. Hashes are summed because Postgres texts are limited to 1 GB.

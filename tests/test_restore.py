@@ -7,6 +7,8 @@ import pytest
 
 from support import add_chart, airflow_api, superset_api
 
+pytestmark = pytest.mark.long
+
 DAG = "/api/v2/dags/transactions_elt"
 SCHEMAS = "('raw', 'staging', 'marts', 'audit')"
 RELATIONS = f"""

@@ -7,12 +7,14 @@ import time
 from pathlib import Path
 
 import psycopg2
+import pytest
 from conftest import PROJECT, Warehouse
 from test_project import flows, row, staged
 
 WAITING = "select count(*) from pg_locks where locktype = 'advisory' and not granted"
 
 
+@pytest.mark.long
 def test_a_clock_that_was_set_back_hides_no_row_from_the_marts(warehouse: Warehouse) -> None:
     warehouse.load([row("28", 1), row("29", 2)], load_id=1)
     assert warehouse.dbt("run").success

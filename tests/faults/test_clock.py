@@ -55,6 +55,7 @@ def dbt_run(warehouse: Warehouse, folder: Path) -> None:
     assert done.returncode == 0, done.stdout
 
 
+@pytest.mark.long
 def test_a_clock_set_back_changes_no_row(warehouse, clock, tmp_path, loader_results):
     files: list[TransactionFile] = []
 

@@ -124,6 +124,7 @@ def test_a_connection_lost_while_a_failure_commits_reports_it_once(warehouse, tm
     ]
 
 
+@pytest.mark.long
 def test_a_silent_connection_times_out_after_a_minute(silenced, loader_results):
     """Loader and server both give up a peer that disappeared without closing the connection."""
     warehouse, loads = silenced
