@@ -136,6 +136,20 @@ def test_a_load_without_memory_skips_existing_rows(
     }
 
 
+@pytest.mark.parametrize("memory", ["0", "256"])
+@pytest.mark.parametrize("empty", ["truncate raw.transactions", "delete from raw.transactions"])
+def test_a_table_that_was_emptied_is_loaded_as_a_new_one(warehouse, run, empty, memory):
+    """Duplicates beyond the memory are dropped after the COPY, so no unique index may exist yet."""
+    definitions = "select indexdef from pg_indexes where tablename = 'transactions'"
+    assert run("load", SAMPLE).code == 0
+    indexes = set(warehouse.query(definitions))
+    warehouse.query(empty)
+    again = run("load", SAMPLE, "--dedup-memory", memory)
+    assert (again.code, again.err) == (0, [])
+    assert "read 20,000 = loaded 19,900 + duplicates 100 + rejected 0" in again.out[0]
+    assert set(warehouse.query(definitions)) == indexes and len(indexes) == 2
+
+
 def _gz(path: Path, data: bytes) -> Path:
     path = path.with_name("transactions.csv.gz")
     path.write_bytes(gzip.compress(data))

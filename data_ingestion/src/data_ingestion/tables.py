@@ -16,6 +16,14 @@ from data_ingestion.model import ADDED_COLUMNS
 from data_ingestion.warehouse import Connection, Cursor
 
 
+INDEXES = {
+    "row_hash_key": "create unique index if not exists {} on {} (_row_hash)",
+    "load_id_idx": (
+        "create index if not exists {} on {} using brin (_load_id) with (autosummarize = on)"
+    ),
+}
+
+
 def relation(table: str) -> Identifier:
     """raw.<table>, quoted."""
     return Identifier("raw", table)
@@ -75,7 +83,13 @@ def _is_emptied(cursor: Cursor, table: str) -> bool:
     cursor.execute(has_rows)
     if cursor.fetchone()[0]:
         return False
+    # A load into an empty table ends by making the indexes. Drop those that an earlier load made:
+    # rows that are repeated beyond --dedup-memory are deleted only after the COPY, and the unique
+    # index would refuse them; and a block range index that exists does not summarise new pages.
     cursor.execute(SQL("truncate {}").format(relation(table)))
+    for name in INDEXES:
+        index = Identifier("raw", _index_name(table, name))
+        cursor.execute(SQL("drop index if exists {}").format(index))
     return True
 
 
@@ -90,20 +104,19 @@ def _create_table(cursor: Cursor, table: str, names: Sequence[str]) -> None:
     )
 
 
+def _index_name(table: str, name: str) -> str:
+    return f"{table}__{name}"
+
+
 def create_indexes(cursor: Cursor, table: str) -> None:
     """Makes the table's indexes where they are missing: after the first load, which is cheaper.
 
     The unique one is the last guard against doubles. Rows of one load stand side by side: a block
     range index is tiny, and enough to find them.
     """
-    for name, kind in (
-        ("row_hash_key", "create unique index if not exists {} on {} (_row_hash)"),
-        (
-            "load_id_idx",
-            "create index if not exists {} on {} using brin (_load_id) with (autosummarize = on)",
-        ),
-    ):
-        cursor.execute(SQL(kind).format(Identifier(f"{table}__{name}"), relation(table)))
+    for name, statement in INDEXES.items():
+        index = Identifier(_index_name(table, name))
+        cursor.execute(SQL(statement).format(index, relation(table)))
 
 
 def hashes_there(cursor: Cursor, table: str, hashes: IO[bytes]) -> bytes:
