@@ -50,7 +50,7 @@ class Warehouse:
     def start(self, *arguments: str | Path) -> subprocess.Popen:
         """Start the loader's command line in a separate process."""
         return subprocess.Popen(
-            [sys.executable, "-m", "data_ingestion.cli", *map(str, arguments)],
+            [sys.executable, "-m", "data_ingestion", *map(str, arguments)],
             env=os.environ | self.env,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

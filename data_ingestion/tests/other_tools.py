@@ -15,7 +15,7 @@ import psycopg2
 from conftest import Warehouse
 from torture_table import NAMES, Values
 
-from data_ingestion.contract import CONTRACTS, normalise
+from data_ingestion.contracts import CONTRACTS, normalise
 
 Table = tuple[Sequence[str], list[tuple]]
 

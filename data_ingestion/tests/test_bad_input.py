@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from conftest import HEADER, LOADS, line
 
-from data_ingestion.sources import Source
+from data_ingestion.formats.sources import Source
 
 GOOD = HEADER + line(1)
 
@@ -223,7 +223,7 @@ def test_a_missing_server_is_waited_for(run, write, monkeypatch):
 
 
 def test_a_bug_is_one_line_and_exit_code_1(run, write, monkeypatch):
-    monkeypatch.setattr("data_ingestion.warehouse.Warehouse.run", lambda *_: 1 / 0)
+    monkeypatch.setattr("data_ingestion.postgres.connection.Warehouse.run", lambda *_: 1 / 0)
     outcome = run("load", write(line(1)))
     assert outcome.code == 1
     assert len(outcome.err) == 1 and "ZeroDivisionError" in outcome.err[0]

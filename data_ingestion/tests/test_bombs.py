@@ -141,7 +141,7 @@ BOMBS = {
     ),
     "a row number of two billion": (
         lambda path: workbook(path, SHEET=sheet((b'<row r="2000000000"/>', 1))),
-        "has a row 2,000,000,000 behind row 0",
+        "has a row 2,000,000,000 after row 0",
     ),
     "shared strings of 150 MB": (
         lambda path: workbook(path, STRINGS=strings((b"<si/>" * 30_000, 1000))),

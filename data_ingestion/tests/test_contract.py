@@ -3,8 +3,9 @@
 import pytest
 from conftest import HEADER
 
-from data_ingestion.contract import CONTRACTS, files_of, name_columns, normalise
+from data_ingestion.contracts import CONTRACTS, name_columns, normalise
 from data_ingestion.errors import InputError, printable
+from data_ingestion.files import contract_files
 
 TRANSACTIONS = CONTRACTS["transactions"]
 FIELDS = HEADER.rstrip("\n").split(",")
@@ -58,7 +59,7 @@ def test_files_of_a_contract_are_sorted_by_name(tmp_path):
     names = ["transactions_b.csv", "transactions_a.csv.gz", "transactions.xlsx", "transactions.zip"]
     for name in [*names, "other.csv", "transactions.truth.json"]:
         (tmp_path / name).touch()
-    assert [path.name for path in files_of(TRANSACTIONS, tmp_path)] == sorted(names)
+    assert [path.name for path in contract_files(TRANSACTIONS, tmp_path)] == sorted(names)
 
 
 def test_file_names_of_a_contract_ignore_case(tmp_path):
@@ -66,14 +67,14 @@ def test_file_names_of_a_contract_ignore_case(tmp_path):
     names += ["TRANSACTIONS_5.CSV.GZ", "transactions_6.XLSX"]
     for name in names:
         (tmp_path / name).touch()
-    assert [path.name for path in files_of(TRANSACTIONS, tmp_path)] == names
+    assert [path.name for path in contract_files(TRANSACTIONS, tmp_path)] == names
 
 
 def test_a_folder_without_files_of_the_contract_is_an_error(tmp_path):
     with pytest.raises(InputError, match=r"no file named transactions\*"):
-        files_of(TRANSACTIONS, tmp_path)
+        contract_files(TRANSACTIONS, tmp_path)
     with pytest.raises(InputError, match="no such folder"):
-        files_of(TRANSACTIONS, tmp_path / "none")
+        contract_files(TRANSACTIONS, tmp_path / "none")
 
 
 def test_printable_escapes_terminal_control_characters():

@@ -94,7 +94,7 @@ def test_a_file_that_grows_while_it_is_read_is_refused(warehouse, write, run, mo
         with path.open("a") as file:
             file.write(line(2))
 
-    monkeypatch.setattr("data_ingestion.audit.next_load_id", lambda *_: grow() or 1)
+    monkeypatch.setattr("data_ingestion.postgres.load_log.next_load_id", lambda *_: grow() or 1)
     outcome = run("load", path)
     assert outcome.code == 2 and "changed while it was read" in outcome.err[0]
     assert warehouse.query("select to_regclass('raw.transactions')") == [(None,)]

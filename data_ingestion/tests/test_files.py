@@ -46,7 +46,7 @@ def test_files_skipped_because_of_their_suffix_are_reported_once(warehouse, run,
     for name in ("transactions.truth.json", "notes.txt", ".transactions.csv.swp"):
         (folder / name).touch()
     notice = (
-        f"{folder}: not loaded, as the name ends in none of .csv, .csv.gz, .zip, .xlsx: "
+        f"{folder}: not loaded, because the name ends in none of .csv, .csv.gz, .zip, .xlsx: "
         "Transactions_2.TXT, transactions_3.csv.part, transactions_4\\x1b.csv.bz2"
     )
     outcome = run("load")

@@ -19,12 +19,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torture_table import CLEAN
 
-from data_ingestion.contract import Columns
+from data_ingestion.contracts import Columns
 from data_ingestion.errors import InputError
 from data_ingestion.model import Dialect
-from data_ingestion.records import RecordReader
-from data_ingestion.rows import read_values
-from data_ingestion.sources import CHUNK, Source
+from data_ingestion.parsing.records import RecordReader
+from data_ingestion.parsing.values import read_values
+from data_ingestion.formats.sources import CHUNK, Source
 
 FULL = os.environ.get("FAULTS") == "full"
 CHECKED = settings(

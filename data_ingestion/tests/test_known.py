@@ -3,7 +3,7 @@
 import pytest
 from conftest import line
 
-from data_ingestion import audit
+from data_ingestion.postgres import load_log
 
 COUNT = "select count(*), count(distinct balance_amt) from raw.transactions"
 
@@ -86,13 +86,13 @@ def test_each_earlier_load_is_looked_up_once_per_run(warehouse, run, write, monk
     files = [write(*[line(n)] * 2, name=f"{n}.csv") for n in range(4)]
     run("load", *files)
     ranges = []
-    look = audit._gone_loads
+    look = load_log._gone_loads
 
     def note(cursor, table, first, last):
         ranges.append((first, last))
         return look(cursor, table, first, last)
 
-    monkeypatch.setattr(audit, "_gone_loads", note)
+    monkeypatch.setattr(load_log, "_gone_loads", note)
     run("load", files[1], files[0], files[3])
     assert ranges == [(1, 2), (3, 4)]
 

@@ -120,7 +120,7 @@ def test_the_memory_for_duplicates_does_not_change_the_table(warehouse, run):
 def test_a_load_without_memory_skips_existing_rows(
     warehouse, run, write, monkeypatch, asked_at_once
 ):
-    monkeypatch.setattr("data_ingestion.write.ASKED_AT_ONCE", asked_at_once)
+    monkeypatch.setattr("data_ingestion.write.MAX_ASKED", asked_at_once)
     lines = SAMPLE.read_text().splitlines(keepends=True)
     run("load", write(*lines[5_000:9_000], name="a.csv", header=lines[0]))
     before = warehouse.query("select count(*) from raw.transactions")[0][0]
@@ -278,20 +278,20 @@ def test_sql_in_names_and_values_is_stored_as_text(warehouse, run, write):
 
 
 def test_init_creates_the_tables_once(warehouse, run, write):
-    assert run("init").out == ["raw.transactions: made"]
+    assert run("init").out == ["raw.transactions: created"]
     assert warehouse.rows() == []
     assert warehouse.query("select count(*) from raw._loads") == [(0,)]
     assert run("load", write(line(1), line(2))).code == 0
-    assert run("init").out == ["all tables are there"]
+    assert run("init").out == ["all tables exist"]
     assert len(warehouse.rows()) == 2
 
 
-@pytest.mark.parametrize(("name", "most"), [("ASKED_AT_ONCE", 50), ("MAX_WAITING", 5_000)])
+@pytest.mark.parametrize(("name", "most"), [("MAX_ASKED", 50), ("MAX_WAITING", 5_000)])
 def test_an_overlapping_file_loads_each_row_once_in_small_pieces(
     warehouse, run, write, monkeypatch, name, most
 ):
     """Each piece is compared with the table while the reader reads the next piece."""
-    monkeypatch.setattr("data_ingestion.sources.CHUNK", 1 << 12)
+    monkeypatch.setattr("data_ingestion.formats.sources.CHUNK", 1 << 12)
     monkeypatch.setattr(f"data_ingestion.write.{name}", most)
     first = write(*map(line, range(0, 2_000, 3)), name="transactions_1.csv")
     numbers = [*range(2_000), *range(500)]

@@ -4,7 +4,7 @@ from datetime import date, datetime, time, timedelta
 
 import pytest
 
-from data_ingestion.numberformat import FormatError, render
+from data_ingestion.formats.number_format import FormatError, render
 
 ACCOUNTING = '_(* #,##0.00_);_(* \\(#,##0.00\\);_(* "-"??_);_(@_)'
 DAY = datetime(2017, 6, 29, 13, 4, 5)

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data_ingestion.contract import Columns
+from data_ingestion.contracts import Columns
 from data_ingestion.errors import InputError
 from data_ingestion.model import Dialect
-from data_ingestion.records import MAX_REJECT_TEXT, RecordReader
-from data_ingestion.rows import read_values
+from data_ingestion.parsing.records import MAX_REJECT_TEXT, RecordReader
+from data_ingestion.parsing.values import read_values
 
 SIZES = (1, 2, 3, 7, 16, 1 << 20)
 

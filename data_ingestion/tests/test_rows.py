@@ -9,10 +9,17 @@ import pyarrow as pa
 import pytest
 import xxhash
 
-from data_ingestion.contract import Columns
+from data_ingestion.contracts import Columns
 from data_ingestion.model import Dialect, Load
-from data_ingestion.records import Block
-from data_ingestion.rows import CopyFormat, Rows, encode, hash_occurrences, hash_rows, read_values
+from data_ingestion.parsing.records import Block
+from data_ingestion.parsing.values import read_values
+from data_ingestion.postgres.copy_format import (
+    CopyFormat,
+    Rows,
+    encode,
+    hash_occurrences,
+    hash_rows,
+)
 
 GOLDEN = ["b111a595917b1cbf66cdcc3b5862ba62", "9fb51c18fa704b4cdab97aed08efa51f"]
 

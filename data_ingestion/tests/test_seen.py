@@ -6,8 +6,8 @@ import numpy as np
 import psycopg2
 import pytest
 
-from data_ingestion.rows import HASH
-from data_ingestion.seen import SeenRows
+from data_ingestion.postgres.copy_format import HASH
+from data_ingestion.dedup import SeenRows
 
 
 def random_chunks(seed: int) -> list[np.ndarray]:

@@ -1,96 +1,98 @@
 """The command line: `data-ingestion load`, `init` and `sample`."""
 
 import argparse
-import codecs
-import contextlib
 import logging
 import os
 import sys
 import traceback
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
-from data_ingestion.contract import normalise
+from data_ingestion.arguments import character, count, encoding, table_name
 from data_ingestion.errors import CommandError, InputError, printable
-from data_ingestion.files import choose
+from data_ingestion.files import choose_files
 
-MAX_TABLE_NAME = 48  # leaves room for the names of its indexes
-DESCRIPTION = "Loads CSV files, untouched and without duplicates, into the schema raw of Postgres."
+DESCRIPTION = "Load CSV files, unchanged and without duplicates, into the schema raw of Postgres."
 EPILOG = """\
-The warehouse is where libpq's environment says: PGHOST, PGPORT, PGUSER, PGPASSWORD, PGDATABASE.
+The environment variables of libpq name the warehouse: PGHOST, PGPORT, PGUSER, PGPASSWORD and
+PGDATABASE.
 
 exit codes:
-  0  done (files that were loaded before count as done)
-  1  a bug of ours: please report it, with what --verbose prints
-  2  bad input or usage: trying again gains nothing
-  3  the warehouse cannot be used: not there after retries, or it refuses us
-  130, 143  stopped by Ctrl-C or SIGTERM: a file is loaded whole or not at all
+  0  success (a file that is already loaded is a success, too)
+  1  a bug in data-ingestion: please report it with the output of --verbose
+  2  bad input or usage: a retry cannot succeed
+  3  the warehouse cannot be used: it stays unreachable after retries, or it refuses access
+  130, 143  stopped by Ctrl-C or SIGTERM: each file is loaded completely or not at all
 """
 LOAD_DESCRIPTION = """\
-Loads files into raw.TABLE, each in one transaction with its row in raw._loads. Values stay the
-text that stood in the file; only column names are normalised. A row that is identical in all
-columns is kept once, so a file can be loaded again, and files may overlap.
+Load files into raw.TABLE, each in one transaction with its row in raw._loads. Values stay exactly
+as they are in the file; only column names are normalised. Rows that are identical in all columns
+are kept once, so a file can be loaded again, and files may overlap.
 """
 LOAD_EPILOG = """\
 examples:
-  data-ingestion load                                     all transactions* files in the data folder
+  data-ingestion load                                     all transactions* files of the data folder
   data-ingestion load january.csv 'archive/2018-*.csv.gz'
   data-ingestion load customers.csv --table customers     any other CSV, with its own header
   data-ingestion load old.csv --delimiter ';' --encoding cp1252 --max-rejects 10
 
-look at what came of it:
+look at the result:
   select * from raw._loads order by started_at desc;
   select * from raw._rejects;
 """
 
 
 def run() -> NoReturn:
-    """The command `data-ingestion`: ends the process with `main`'s exit code."""
-    from data_ingestion.stopping import end_at_signals
+    """Run the command `data-ingestion`, and end the process with the exit code of `main`."""
+    from data_ingestion.signals import exit_on_signals
 
-    end_at_signals()
+    exit_on_signals()
     code = main()
-    with contextlib.suppress(OSError):  # nobody may be listening any more
+    try:
         sys.stdout.flush()
         sys.stderr.flush()
-    # All is closed and said: to take pandas apart first would be a tenth of a second for nothing.
-    os._exit(code)
+    except OSError:
+        # The reader of a pipe is gone. Python would flush again at the end, fail and exit with 120.
+        os._exit(code)
+    sys.exit(code)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command; returns the exit code and prints errors as one line on stderr."""
+    """Run one command, print an error as one line on stderr, and return the exit code."""
     options = _parser().parse_args(arguments)
     verbose = options.verbose or bool(os.environ.get("ELT_DEBUG"))
     logging.basicConfig(stream=sys.stdout, format="%(message)s", level=logging.INFO, force=True)
     try:
-        return options.command(options)
+        return int(options.command(options))
     except CommandError as error:
-        return _complain(error)
+        return _report(error)
     except Exception as error:
         if verbose:
             traceback.print_exc()
-        what = printable(f"{type(error).__name__}: {error}".splitlines()[0])
-        hint = "" if verbose else " (run it again with --verbose and report what it prints)"
-        print(f"error: a bug in data-ingestion: {what}{hint}", file=sys.stderr)
+        text = printable(f"{type(error).__name__}: {error}".splitlines()[0])
+        hint = "" if verbose else " (run it again with --verbose and report the output)"
+        print(f"error: a bug in data-ingestion: {text}{hint}", file=sys.stderr)
         return 1
 
 
-def _complain(error: CommandError) -> int:
+def _report(error: CommandError) -> int:
+    """Print an error, and return its exit code."""
     print(f"error: {error}", file=sys.stderr)
     return error.exit_code
 
 
 def _load(options: argparse.Namespace) -> int:
-    """Loads every file; a bad one does not stop the others. Returns the worst exit code."""
-    from data_ingestion.audit import GoneLoads
+    """Load every file, continue after a bad one, and return the worst exit code."""
     from data_ingestion.load import load_file
     from data_ingestion.model import Dialect, Options
+    from data_ingestion.postgres.connection import Warehouse
+    from data_ingestion.postgres.load_log import GoneLoads
     from data_ingestion.progress import Progress
-    from data_ingestion.warehouse import Warehouse
 
-    chosen = Options(
+    if options.delimiter == options.quotechar:
+        raise InputError("--delimiter and --quotechar are the same character")
+    load_options = Options(
         table=options.table,
         dialect=Dialect(options.delimiter, options.quotechar, options.encoding),
         duplicates=options.duplicates,
@@ -98,32 +100,34 @@ def _load(options: argparse.Namespace) -> int:
         dedup_memory=options.dedup_memory << 20,
         force=options.force,
     )
-    if options.delimiter == options.quotechar:
-        raise InputError("--delimiter and --quotechar are the same character")
-    warehouse, progress, gone = Warehouse(options.wait), Progress(), GoneLoads(options.table)
+    data_dir = options.data_dir or os.environ.get("DATA_DIR")
+    files = choose_files(
+        options.files,
+        options.table,
+        data_dir=Path(data_dir) if data_dir else None,
+        only_in_data_dir=options.in_data_dir,
+    )
+    progress, gone = Progress(), GoneLoads(options.table)
     worst = 0
-    try:
-        for path, inside in choose(options):
+    with Warehouse(options.wait) as warehouse:
+        for path, folder in files:
             try:
-                load_file(path, replace(chosen, inside=inside), warehouse, progress, gone)
+                load_file(
+                    path, load_options, warehouse, folder=folder, progress=progress, gone=gone
+                )
             except InputError as error:
-                worst = max(worst, _complain(error))
-    finally:
-        warehouse.close()
+                worst = max(worst, _report(error))
     return worst
 
 
 def _init(options: argparse.Namespace) -> int:
-    """Makes the tables that `load` fills and dbt reads, so that both can come first."""
-    from data_ingestion.tables import create_tables
-    from data_ingestion.warehouse import Warehouse
+    """Create the tables that `load` fills and dbt reads, so that either can run first."""
+    from data_ingestion.postgres.connection import Warehouse
+    from data_ingestion.postgres.tables import create_tables
 
-    warehouse = Warehouse(options.wait)
-    try:
-        made = warehouse.run(create_tables)
-    finally:
-        warehouse.close()
-    print("\n".join(f"raw.{table}: made" for table in made) or "all tables are there")
+    with Warehouse(options.wait) as warehouse:
+        created = warehouse.run(create_tables)
+    print("\n".join(f"raw.{table}: created" for table in created) or "all tables exist")
     return 0
 
 
@@ -139,9 +143,9 @@ def _sample(options: argparse.Namespace) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    shape = argparse.RawDescriptionHelpFormatter
+    formatter = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(
-        "data-ingestion", description=DESCRIPTION, epilog=EPILOG, formatter_class=shape
+        "data-ingestion", description=DESCRIPTION, epilog=EPILOG, formatter_class=formatter
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     load = commands.add_parser(
@@ -149,22 +153,30 @@ def _parser() -> argparse.ArgumentParser:
         help="load files into the warehouse",
         description=LOAD_DESCRIPTION,
         epilog=LOAD_EPILOG,
-        formatter_class=shape,
+        formatter_class=formatter,
     )
     load.set_defaults(command=_load)
     _add_load_arguments(load)
-    init = commands.add_parser("init", help="make the tables, empty, where they are missing")
+    init = commands.add_parser("init", help="create the tables that do not exist, without rows")
     init.set_defaults(command=_init)
-    sample = commands.add_parser("sample", help="write sample data and the truth about it")
+    sample = commands.add_parser("sample", help="write sample data, and the facts about it")
     sample.set_defaults(command=_sample)
-    sample.add_argument("--rows", type=int, default=20_000, metavar="N", help="(20,000)")
-    sample.add_argument("--seed", type=int, default=1, metavar="S", help="same seed, same file (1)")
+    sample.add_argument(
+        "--rows", type=int, default=20_000, metavar="N", help="lines of data (default: 20,000)"
+    )
+    sample.add_argument(
+        "--seed",
+        type=int,
+        default=1,
+        metavar="S",
+        help="the same seed gives the same file (default: 1)",
+    )
     sample.add_argument(
         "--out",
         type=Path,
         required=True,
         metavar="FILE",
-        help="FILE.csv; the truth goes to FILE.truth.json",
+        help="FILE.csv; the facts are written to FILE.truth.json",
     )
     for command in (load, init):
         command.add_argument(
@@ -172,10 +184,10 @@ def _parser() -> argparse.ArgumentParser:
             type=float,
             default=30.0,
             metavar="SECONDS",
-            help="how long to wait for a warehouse that is away (30)",
+            help="how long to wait for an unreachable warehouse (default: 30)",
         )
     for command in (load, init, sample):
-        command.add_argument("--verbose", action="store_true", help="show tracebacks")
+        command.add_argument("--verbose", action="store_true", help="print tracebacks")
     return parser
 
 
@@ -184,69 +196,52 @@ def _add_load_arguments(load: argparse.ArgumentParser) -> None:
         "files",
         nargs="*",
         metavar="FILE",
-        help="CSV, plain or .gz, .zip with one CSV, .xlsx (its first sheet); globs are expanded",
+        help="a CSV, .csv.gz, .zip with one CSV, or .xlsx (its first sheet); globs are expanded",
     )
-    load.add_argument("--data-dir", metavar="DIR", help="the data folder (DATA_DIR, ./data)")
+    load.add_argument(
+        "--data-dir", metavar="DIR", help="the data folder (default: $DATA_DIR, or ./data)"
+    )
     load.add_argument(
         "--in-data-dir",
         action="store_true",
-        help="FILE is the name of a file in the data folder, and nothing else",
+        help="accept as FILE only the name of a file in the data folder",
     )
-    load.add_argument("--table", type=_table, default="transactions", help="in raw (transactions)")
-    load.add_argument("--delimiter", type=_character, default=",", metavar="C", help="(,)")
-    load.add_argument("--quotechar", type=_character, default='"', metavar="C", help='(")')
-    load.add_argument("--encoding", type=_encoding, default="utf-8", help="(utf-8)")
+    load.add_argument(
+        "--table",
+        type=table_name,
+        default="transactions",
+        help="the table in the schema raw (default: transactions)",
+    )
+    load.add_argument(
+        "--delimiter", type=character, default=",", metavar="C", help="between fields (default: ,)"
+    )
+    load.add_argument(
+        "--quotechar", type=character, default='"', metavar="C", help='around fields (default: ")'
+    )
+    load.add_argument(
+        "--encoding", type=encoding, default="utf-8", help="a codec of Python (default: utf-8)"
+    )
     load.add_argument(
         "--duplicates",
         choices=("drop", "keep"),
         default="drop",
-        help="drop: keep identical rows once; keep: keep each one of a file (drop)",
+        help="drop: keep identical rows once; keep: keep all those of a file (default: drop)",
     )
     load.add_argument(
         "--max-rejects",
-        type=_count,
+        type=count,
         default=0,
         metavar="N",
-        help="how many lines may not fit before the load fails (0)",
+        help="the load fails if more lines than this cannot be loaded (default: 0)",
     )
     load.add_argument(
         "--dedup-memory",
-        type=_count,
+        type=count,
         default=256,
         metavar="MB",
-        help="for finding duplicates, 16 bytes a row (keep: 20); beyond it the server helps (256)",
+        help="memory for finding duplicates, 16 bytes a row (keep: 20); beyond it the server finds "
+        "the rest (default: 256)",
     )
-    load.add_argument("--force", action="store_true", help="read files that are known, too")
-
-
-def _table(text: str) -> str:
-    if not text or normalise(text) != text or len(text) > MAX_TABLE_NAME:
-        raise argparse.ArgumentTypeError(
-            f"{printable(text)!r} is no table name: up to {MAX_TABLE_NAME} of a-z, 0-9 and _"
-        )
-    return text
-
-
-def _character(text: str) -> str:
-    text = {"\\t": "\t", "tab": "\t"}.get(text, text)
-    if len(text) != 1 or not text.isascii() or text in "\0\r\n":
-        raise argparse.ArgumentTypeError(f"{printable(text)!r} is not one ASCII character")
-    return text
-
-
-def _encoding(text: str) -> str:
-    try:
-        codecs.getincrementaldecoder(text)("strict").decode(b"")
-    except (LookupError, AttributeError, TypeError):
-        raise argparse.ArgumentTypeError(f"{printable(text)!r} is no known encoding") from None
-    return text
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{printable(text)!r} is no whole number of 0 or more")
-    return int(text)
-
-
-if __name__ == "__main__":
-    run()
+    load.add_argument(
+        "--force", action="store_true", help="read files even if they are already loaded"
+    )

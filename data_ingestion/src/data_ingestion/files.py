@@ -1,60 +1,112 @@
-"""Which files a command line means: those it names, or those of the data folder."""
+"""Choose the files to load: those that a person names, or those of the data folder."""
 
-import argparse
+import logging
 import os
+from collections.abc import Sequence
 from glob import glob, has_magic
 from pathlib import Path
+from typing import NamedTuple
 
-from data_ingestion.contract import CONTRACTS, files_of
+from data_ingestion.contracts import CONTRACTS, Contract, listed
 from data_ingestion.errors import InputError, printable
 
-DEFAULT_DATA_DIR = "data"
-# A file, and the data folder if it was chosen from there: then no link may lead out of that.
-Chosen = tuple[Path, Path | None]
+log = logging.getLogger(__name__)
+DEFAULT_DATA_DIR = Path("data")
+SUFFIXES = (".csv", ".csv.gz", ".zip", ".xlsx")  # in upper or lower case
+TRUTH_SUFFIX = ".truth.json"  # the sample writes its truth beside its CSV
 
 
-def choose(options: argparse.Namespace) -> list[Chosen]:
-    """The files to load: those named, globs expanded, or those that the contract's pattern names.
+class ChosenFile(NamedTuple):
+    """A file to load, and the data folder if it was found there: no link may lead out of it."""
 
-    A relative name that is not there is looked for in the data folder, when one was given. What is
-    nowhere is in the list, too: that it is missing belongs into raw._loads.
+    path: Path
+    folder: Path | None = None
+
+
+def choose_files(
+    names: Sequence[str],
+    table: str = "transactions",
+    data_dir: Path | None = None,
+    only_in_data_dir: bool = False,
+) -> list[ChosenFile]:
+    """Return the files to load, without repetitions.
+
+    A path or glob in `names` is looked up first in the working directory and then, if it is
+    relative, in `data_dir`. A name that exists in neither is returned too, because the load log
+    has to record that the file is missing.
+
+    Args:
+        names: Paths and globs. If it is empty, the table's contract selects files of the folder.
+        table: The table in the schema `raw`.
+        data_dir: The data folder. Without one, the default folder is used only where `names` is
+            empty or `only_in_data_dir` is true.
+        only_in_data_dir: Whether each name is the name of a file in the data folder, and no path.
 
     Raises:
-        InputError: nothing is named and the table has no pattern, a glob matches nothing, or, where
-            names in the data folder are asked for, a path.
+        InputError: `names` is empty and the table has no contract, a glob matches no file, or a
+            name is a path where only names are allowed.
     """
-    given = options.data_dir or os.environ.get("DATA_DIR")
-    folder = Path(given or DEFAULT_DATA_DIR)
-    if not options.files:
-        contract = CONTRACTS.get(options.table)
+    folder = data_dir or DEFAULT_DATA_DIR
+    if not names:
+        contract = CONTRACTS.get(table)
         if contract is None:
-            raise InputError(f"name the files to load into {options.table}")
-        return [(path, folder) for path in files_of(contract, folder)]
-    if options.in_data_dir:
-        chosen = [(_named(name, folder), folder) for name in options.files]
+            raise InputError(f"name the files to load into {table}")
+        return [ChosenFile(path, folder) for path in contract_files(contract, folder)]
+    if only_in_data_dir:
+        chosen = [ChosenFile(_path_in(folder, name), folder) for name in names]
     else:
-        chosen = [
-            each for name in options.files for each in _found(name, folder if given else None)
-        ]
+        chosen = [file for name in names for file in _look_up(name, data_dir)]
     return list(dict.fromkeys(chosen))
 
 
-def _named(name: str, folder: Path) -> Path:
+def _path_in(folder: Path, name: str) -> Path:
     if name in ("", "..") or Path(name).name != name:
         raise InputError(f"{printable(name)}: is no name of a file in the data folder")
     return folder / name
 
 
-def _found(name: str, folder: Path | None) -> list[Chosen]:
-    roots: list[Chosen] = [(Path(), None)]
-    if folder and not Path(name).is_absolute():
-        roots.append((folder, folder))
-    for root, inside in roots:
-        if os.path.exists(root / name):  # noqa: PTH110 - Path's own fails where a name is too long
-            return [(root / name, inside)]
+def _look_up(name: str, data_dir: Path | None) -> list[ChosenFile]:
+    roots = [ChosenFile(Path())]
+    if data_dir and not Path(name).is_absolute():
+        roots.append(ChosenFile(data_dir, data_dir))
+    for root, folder in roots:
+        # Path.exists raises OSError for a name that is too long. os.path.exists returns False.
+        if os.path.exists(root / name):  # noqa: PTH110
+            return [ChosenFile(root / name, folder)]
     if not has_magic(name):
-        return [(Path(name), None)]
-    for root, inside in roots:
+        return [ChosenFile(Path(name))]
+    for root, folder in roots:
         if expanded := sorted(glob(str(root / name), recursive=True)):  # noqa: PTH207
-            return [(Path(path), inside) for path in expanded]
+            return [ChosenFile(Path(path), folder) for path in expanded]
     raise InputError(f"{printable(name)}: no file matches")
+
+
+def contract_files(contract: Contract, folder: Path) -> list[Path]:
+    """Return the files in `folder` whose names match the contract, sorted without regard to case.
+
+    A log line names the files that begin like the contract's and have another suffix.
+
+    Raises:
+        InputError: The folder does not exist or has no such file.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder (--data-dir or DATA_DIR names another)")
+    candidates = [path for path in folder.iterdir() if path.name.lower().startswith(contract.stem)]
+    candidates.sort(key=lambda path: (path.name.lower(), path.name))
+    files = [path for path in candidates if path.name.lower().endswith(SUFFIXES)]
+    ignored = [
+        printable(path.name, 60)
+        for path in candidates
+        if not path.name.lower().endswith((*SUFFIXES, TRUTH_SUFFIX))
+    ]
+    if ignored:
+        log.info(
+            "%s: not loaded, because the name ends in none of %s: %s",
+            folder,
+            ", ".join(SUFFIXES),
+            listed(ignored),
+        )
+    if not files:
+        pattern = f"{contract.stem}*" + "{" + ",".join(SUFFIXES) + "}"
+        raise InputError(f"{folder}: no file named {pattern}: put one there, or name a file")
+    return files

@@ -1,33 +1,33 @@
-"""Loading one file: everything it brings and its audit row in one transaction, or nothing.
+"""Load one file: all its rows and its row in the load log in one transaction, or nothing.
 
-1. The table's advisory lock is taken: loads of one table take turns, and load ids rise in the
-   order in which loads become visible.
-2. A file that is known (size and sha256 of a load, and no load that may have brought its rows has
-   lost them since) ends here.
-3. Blocks of records are parsed, hashed and cleared of rows seen before: in this file by
-   `SeenRows`, in the table by its unique index. What is new goes through COPY, while the next
-   block is being prepared.
-4. The unique index is made if it is not there, the sum is checked, the audit row is written.
+1. Take the table's advisory lock. Loads of one table take turns, and load ids rise in the order in
+   which loads become visible.
+2. Skip a file that is already loaded: raw._loads has its size and SHA-256, and its rows are still
+   in the table.
+3. Parse and hash blocks of records, and drop duplicates: `SeenRows` finds those of this file, the
+   table's unique index those of earlier loads. COPY sends the new rows, while the next block is
+   prepared.
+4. Create the unique index if it does not exist, check the sum of the counts, and write the load
+   log.
 
-Whatever fails rolls all of that back. When the input was at fault, a second, short transaction
-writes the failed audit row and the rejects, under the same lock and the same rule for load ids.
+Any failure rolls all of this back. If the input was the cause, a second, short transaction writes
+the failed load and its rejects, with the same lock and the same rule for load ids.
 """
 
-import gc
 import logging
 import os
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 
-from data_ingestion import audit
-from data_ingestion.errors import InputError, printable
-from data_ingestion.model import Load, Options
+from data_ingestion.errors import FileRefusedError, InputError, printable
+from data_ingestion.formats.sources import Source
+from data_ingestion.model import Load, Options, RowCounts
+from data_ingestion.postgres import load_log
+from data_ingestion.postgres.catalog import fetch_value
+from data_ingestion.postgres.connection import Connection, Cursor, Warehouse
 from data_ingestion.progress import Progress
-from data_ingestion.sources import Source
-from data_ingestion.warehouse import Connection, Cursor, Warehouse
 
 log = logging.getLogger(__name__)
 
@@ -36,50 +36,67 @@ def load_file(
     path: Path,
     options: Options,
     warehouse: Warehouse,
-    progress: Progress,
-    gone: audit.GoneLoads,
-) -> None:
-    """Loads one file and says in one line what came of it; `gone` is for all files of a run.
+    *,
+    folder: Path | None = None,
+    progress: Progress | None = None,
+    gone: load_log.GoneLoads | None = None,
+) -> Load | None:
+    """Load one file and log the result in one line.
+
+    Args:
+        path: The file.
+        options: How the file is loaded.
+        warehouse: The warehouse to load it into.
+        folder: The folder that must contain the file after all links are resolved.
+        progress: Shows the progress.
+        gone: The loads without rows, shared between the files of a run to look them up once.
+
+    Returns:
+        The load, or None if the file is already loaded.
 
     Raises:
-        InputError: the file is bad; raw._loads and raw._rejects say so too.
-        WarehouseError: the warehouse cannot be used.
+        InputError: The file is bad. raw._loads and raw._rejects record it.
+        WarehouseError: The warehouse cannot be used.
     """
-    name = path.name.encode(errors="surrogateescape").decode(errors="replace")
-    began = time.monotonic()
-    attempt = _FileLoad(path, name, options, progress, gone)
+    started = time.monotonic()
+    file = _FileLoad(
+        path, folder, options, progress or Progress(), gone or load_log.GoneLoads(options.table)
+    )
     try:
-        load = warehouse.run(attempt.run)
+        load = warehouse.run(file.run)
     except InputError as error:
-        failed = attempt.load
+        failed = file.load
         failed.status, failed.error = "failed", str(error)
         failed.rows_loaded = failed.rows_duplicate = 0
         load_id = warehouse.run(lambda connection: _write_failure(connection, failed))
-        raise InputError(f"{printable(name)}: {_with_hint(failed, load_id)}") from error
+        message = _with_hint(str(error), failed, load_id)
+        raise InputError(f"{printable(file.name)}: {message}") from error
     if load is not None:
-        _log_summary(load, time.monotonic() - began)
+        _log_summary(load, time.monotonic() - started)
+    return load
 
 
 def _write_failure(connection: Connection, load: Load) -> int:
+    """Write a failed load to the load log, and return its id."""
     with connection.cursor() as cursor:
-        audit.create_tables(cursor)
-        audit.lock(cursor, load.table)
-        if not audit.is_written(cursor, load):
-            load.load_id = audit.next_load_id(cursor, load.table)
-            audit.write(cursor, load)
+        load_log.create_tables(cursor)
+        load_log.lock(cursor, load.table)
+        if not load_log.is_written(cursor, load):
+            load.load_id = load_log.next_load_id(cursor, load.table)
+            load_log.write(cursor, load)
     return load.load_id
 
 
-def _with_hint(load: Load, load_id: int) -> str:
+def _with_hint(message: str, load: Load, load_id: int) -> str:
     if not load.rejects:
-        return load.error
-    return f"{load.error}; nothing was loaded; see them: {_rejects_query(load.table, load_id)}"
+        return message
+    return f"{message}; nothing was loaded; see them: {_rejects_query(load.table, load_id)}"
 
 
 def _rejects_query(table: str, load_id: int) -> str:
-    """What a person runs to look at a load's rejects."""
+    """Return the query with which a person can look at the rejects of a load."""
     return (
-        "select source_line, reason, line from raw._rejects"  # noqa: S608 - to be read
+        "select source_line, reason, line from raw._rejects"  # noqa: S608 - it is only shown
         f" where table_name = '{table}' and load_id = {load_id}"
     )
 
@@ -100,108 +117,122 @@ def _log_summary(load: Load, seconds: float) -> None:
         log.warning("%s rejected, see them: %s", f"{load.rows_rejected:,}", query)
 
 
-def _import_write_rows() -> Callable[..., None]:
-    """Imports numpy, pandas and pyarrow: that costs more than all that is done for a known file."""
-    # numpy's linear algebra, which nothing here needs, would start its threads.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    gc.disable()  # nothing of what an import makes can go: looking for it takes a tenth of the time
-    from data_ingestion.write import write_rows
-
-    gc.enable()
-    return write_rows
-
-
 class _FileLoad:
-    """The attempts at one file; `run` is one of them, from the beginning."""
+    """The load of one file. Each call of `run` is an attempt from the beginning."""
 
     def __init__(
         self,
         path: Path,
-        name: str,
+        folder: Path | None,
         options: Options,
         progress: Progress,
-        gone: audit.GoneLoads,
+        gone: load_log.GoneLoads,
     ) -> None:
-        self._path, self._name = path, name
+        self._path, self._folder = path, folder
         self._options, self._progress, self._gone = options, progress, gone
+        self.name = path.name.encode(errors="surrogateescape").decode(errors="replace")
         self.load = self._new_load(datetime.now().astimezone())
 
     def _new_load(self, started_at: datetime) -> Load:
-        return Load(self._options.table, self._name, self._options.duplicates, started_at)
+        return Load(self._options.table, self.name, self._options.duplicates, started_at)
 
     def run(self, connection: Connection) -> Load | None:
-        """One attempt in the caller's transaction; None when the file is known already."""
+        """Make one attempt in the caller's transaction; return None for a known file."""
         with connection.cursor() as cursor:
-            audit.create_tables(cursor)
+            load_log.create_tables(cursor)
             connection.commit()
             self._lock(cursor)
-            if self.load.load_id and audit.is_written(cursor, self.load):
+            if self.load.load_id and load_log.is_written(cursor, self.load):
                 log.info(
-                    "%s: the load had ended when the connection was lost", printable(self._name)
+                    "%s: the load had ended when the connection was lost", printable(self.name)
                 )
                 return self.load
-            cursor.execute("select clock_timestamp()")
-            self.load = load = self._new_load(cursor.fetchone()[0])
-            with Source(self._path, self._options.dialect, self._options.inside) as source:
-                load.file_size = source.size
+            self.load = self._new_load(fetch_value(cursor, "select clock_timestamp()"))
+            with Source(self._path, self._options.dialect, self._folder) as source:
+                self.load.file_size = source.size
                 if not self._options.force and self._is_known(cursor, source):
                     return None
-                load.load_id = audit.next_load_id(cursor, load.table)
-                with ThreadPoolExecutor(max_workers=1) as thread:
-                    hashing = thread.submit(self._hash_file, source)
-                    try:
-                        self._load_rows(cursor, source)
-                    except InputError:  # its audit row tells the hash
-                        raise
-                    except BaseException:
-                        source.stop_hashing()
-                        raise
-                hashing.result()
+                self.load.load_id = load_log.next_load_id(cursor, self.load.table)
+                self._load_rows(cursor, source)
                 source.check_unchanged()
             self._check_sum()
-            audit.write(cursor, load)
-        return load
+            load_log.write(cursor, self.load)
+        return self.load
 
     def _lock(self, cursor: Cursor) -> None:
         table = self._options.table
-        if not audit.lock(cursor, table, wait=False):
-            log.info("%s: waiting for another load of raw.%s", printable(self._name), table)
-            audit.lock(cursor, table)
+        if not load_log.lock(cursor, table, wait=False):
+            log.info("%s: waiting for another load of raw.%s", printable(self.name), table)
+            load_log.lock(cursor, table)
 
     def _is_known(self, cursor: Cursor, source: Source) -> bool:
-        if not audit.sizes_loaded(cursor, self.load):
+        if not load_log.is_size_known(cursor, self.load):
             return False
         self._hash_file(source)
-        known = audit.known_load(cursor, self.load, self._gone)
-        if known is None:
+        table, earlier = self.load.table, load_log.find_load(cursor, self.load)
+        if earlier is None:
             return False
-        log.info(
-            "%s: already loaded as load %d on %s, nothing to do",
-            printable(self._name),
-            known[0],
-            known[1].strftime("%Y-%m-%d %H:%M:%S %Z"),
-        )
-        return True
+        if load_log.has_all_rows(cursor, table, earlier, self._gone):
+            log.info(
+                "%s: already loaded as load %d on %s, nothing to do",
+                printable(self.name),
+                earlier.load_id,
+                earlier.finished_at.strftime("%Y-%m-%d %H:%M:%S %Z"),
+            )
+            return True
+        # Record which loads are gone, so that they are no reason to read the file again next time.
+        last = load_log.next_load_id(cursor, table) - 1
+        self.load.loads_gone = self._gone.count(cursor, last)
+        return False
 
     def _hash_file(self, source: Source) -> None:
         self.load.file_sha256 = self.load.file_sha256 or source.sha256()
 
     def _load_rows(self, cursor: Cursor, source: Source) -> None:
-        write_rows = _import_write_rows()
-        load, most = self.load, self._options.max_rejects
-        with self._progress.of(self._name, source) as advance:
-            write_rows(cursor, source, load, self._options, advance)
-        if not load.rows_read:
+        """Write the rows, while another thread computes the file's hash."""
+        with ThreadPoolExecutor(max_workers=1) as thread:
+            hashing = thread.submit(self._hash_file, source)
+            try:
+                self._write_rows(cursor, source)
+            except InputError:  # the load log records the hash of a bad file, too
+                raise
+            except BaseException:
+                source.stop_hashing()
+                raise
+        hashing.result()
+
+    def _write_rows(self, cursor: Cursor, source: Source) -> None:
+        # numpy loads OpenBLAS, which starts a thread per core and reserves memory for each. The
+        # loader uses no linear algebra, and a container's limit on processes can make that fail.
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+        # This imports pandas, which takes longer than everything else for a known file.
+        from data_ingestion.write import write_rows
+
+        with self._progress.of(self.name, source) as advance:
+            try:
+                counts = write_rows(cursor, source, self.load, self._options, advance)
+            except FileRefusedError as error:
+                self._set_counts(error.counts)
+                raise
+        self._set_counts(counts)
+        limit = self._options.max_rejects
+        if not counts.read:
             raise InputError("holds a header and no rows: there is nothing to load")
-        if load.rows_rejected > most:
+        if counts.rejected > limit:
             raise InputError(
-                f"{load.rows_rejected:,} of {load.rows_read:,} lines do not fit (more than "
-                f"--max-rejects {most}), the first is line {load.rejects[0].line_number}: "
-                f"{load.rejects[0].reason}"
+                f"{counts.rejected:,} of {counts.read:,} lines do not fit (more than "
+                f"--max-rejects {limit}), the first is line {counts.rejects[0].line_number}: "
+                f"{counts.rejects[0].reason}"
             )
 
+    def _set_counts(self, counts: RowCounts) -> None:
+        load = self.load
+        load.rows_read, load.rows_loaded = counts.read, counts.loaded
+        load.rows_duplicate, load.rows_rejected = counts.duplicate, counts.rejected
+        load.rejects = counts.rejects
+
     def _check_sum(self) -> None:
-        """What the scanner counted against what deduplication dropped and the server took."""
+        """Compare the scanner's count with those of deduplication, the server and the rejects."""
         load = self.load
         total = load.rows_loaded + load.rows_duplicate + load.rows_rejected
         if load.rows_read != total:

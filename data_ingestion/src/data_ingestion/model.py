@@ -1,17 +1,22 @@
-"""The few things that all parts of a load speak of."""
+"""The data types that all parts of a load share."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 
-# What the loader adds to the columns of a file, in the order in which COPY gets it. No column of a
-# file begins with an underscore.
+# The columns that the loader adds to those of a file, in the order in which COPY sends them.
+# The normalised name of a file's column never begins with an underscore.
 ADDED_COLUMNS = ("_row_hash", "_source_line", "_load_id", "_source_file", "_loaded_at")
 
 
 @dataclass(frozen=True)
 class Dialect:
-    """What separates fields and what quotes them, one ASCII character each; the encoding."""
+    """How a CSV file is written.
+
+    Attributes:
+        delimiter: One ASCII character between fields.
+        quotechar: One ASCII character around quoted fields.
+        encoding: The name of a Python codec.
+    """
 
     delimiter: str = ","
     quotechar: str = '"'
@@ -20,9 +25,15 @@ class Dialect:
 
 @dataclass(frozen=True)
 class Options:
-    """What a person chooses for a load; `dedup_memory` is in bytes.
+    """How the files of one run are loaded.
 
-    `inside` is the folder that the file was chosen from: links must not lead out of it.
+    Attributes:
+        table: The table in the schema `raw`.
+        dialect: How the CSV is written.
+        duplicates: `drop` keeps identical rows once, `keep` keeps each one of a file.
+        max_rejects: A load fails when it has more rejects.
+        dedup_memory: The memory for finding duplicates, in bytes.
+        force: Whether to read a file that is already loaded.
     """
 
     table: str = "transactions"
@@ -31,23 +42,57 @@ class Options:
     max_rejects: int = 0
     dedup_memory: int = 256 << 20
     force: bool = False
-    inside: Path | None = None
 
 
 @dataclass(frozen=True)
 class Reject:
-    """A record that does not fit: the line it starts on (1 is the file's first), text, reason."""
+    """A record that cannot be loaded.
+
+    Attributes:
+        line_number: The physical line on which it starts; the first line of a file is 1.
+        text: The beginning of the record.
+        reason: Why it cannot be loaded.
+    """
 
     line_number: int
     text: str
     reason: str
 
 
+@dataclass(frozen=True)
+class RowCounts:
+    """How many rows of a file were read, and how many had which result.
+
+    `rejects` are the first of the rejected ones.
+    """
+
+    read: int
+    loaded: int
+    duplicate: int
+    rejected: int
+    rejects: tuple[Reject, ...] = ()
+
+
 @dataclass
 class Load:
-    """One attempt to load a file: what becomes a row of raw._loads.
+    """One attempt to load a file, which becomes a row of raw._loads.
 
-    `loads_gone`: how many loads before it are known to have lost all their rows.
+    Attributes:
+        table: The table in the schema `raw`.
+        source_file: The file's name, without its folder.
+        duplicates: As in `Options`.
+        started_at: The server's time at the start of the attempt.
+        file_size: In bytes.
+        file_sha256: The hash of the file's bytes, in hexadecimal.
+        load_id: The number of the load within its table, from 1; 0 before it is assigned.
+        status: `loaded` or `failed`.
+        error: Why the load failed.
+        rows_read: Records of the file, without its header and empty lines.
+        rows_loaded: Rows that the server stored.
+        rows_duplicate: Rows that were dropped as duplicates.
+        rows_rejected: Records that became rejects.
+        loads_gone: How many earlier loads of the table are known to have lost all their rows.
+        rejects: The first of the rejects.
     """
 
     table: str
@@ -64,4 +109,4 @@ class Load:
     rows_duplicate: int = 0
     rows_rejected: int = 0
     loads_gone: int = 0
-    rejects: list[Reject] = field(default_factory=list)
+    rejects: tuple[Reject, ...] = ()

@@ -1,4 +1,4 @@
-"""Progress for people: a bar on a terminal, otherwise a log line with the rate now and then."""
+"""Show the progress of a load: a bar on a terminal, otherwise a log line every few seconds."""
 
 import logging
 import sys
@@ -7,24 +7,24 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from data_ingestion.errors import printable
-from data_ingestion.sources import Source
+from data_ingestion.formats.sources import Source
 
 log = logging.getLogger(__name__)
 
 
 class Progress:
-    """Shows how far files are; `every` is the number of seconds between two log lines."""
+    """Shows how much of a file was read; `interval` is the time between log lines in seconds."""
 
-    def __init__(self, every: float = 10.0, bar: bool | None = None) -> None:
-        self._every = every
+    def __init__(self, interval: float = 10.0, bar: bool | None = None) -> None:
+        self._interval = interval
         self._bar = sys.stderr.isatty() if bar is None else bar
 
     @contextmanager
     def of(self, name: str, source: Source) -> Iterator[Callable[[int], None]]:
-        """Gives a function that takes the number of rows read so far and shows it."""
+        """Yield a function that takes the number of rows read so far and shows the progress."""
         name = printable(name, 40)
         if self._bar:
-            from tqdm import tqdm  # a slow import, of use on terminals only
+            from tqdm import tqdm  # slow to import, and needed only on a terminal
 
             with tqdm(total=source.size, desc=name, unit="B", unit_scale=True, leave=False) as bar:
 
@@ -37,17 +37,17 @@ class Progress:
             yield self._logger(name, source)
 
     def _logger(self, name: str, source: Source) -> Callable[[int], None]:
-        began = said = time.monotonic()
+        started = logged = time.monotonic()
 
         def advance(rows: int) -> None:
-            nonlocal said
+            nonlocal logged
             now = time.monotonic()
-            if now - said >= self._every:
-                said = now
-                share = 100 * source.position() / max(source.size, 1)
-                rate = rows / (now - began)
+            if now - logged >= self._interval:
+                logged = now
+                percent = 100 * source.position() / max(source.size, 1)
+                rate = rows / (now - started)
                 log.info(
-                    "%s: %.0f %%, %s rows, %s rows/s", name, share, f"{rows:,}", f"{rate:,.0f}"
+                    "%s: %.0f %%, %s rows, %s rows/s", name, percent, f"{rows:,}", f"{rate:,.0f}"
                 )
 
         return advance

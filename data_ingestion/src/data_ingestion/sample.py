@@ -1,20 +1,21 @@
-"""The sample: an export of a bank with all its quirks, and the truth about it.
+"""Write sample data: a bank's export with all its quirks, and the facts about it ("the truth").
 
-The same (rows, seed) gives the same bytes on every machine and every Python: the only source of
-chance is `random.Random(seed).random()`, the one method whose sequence Python promises to keep
-(https://docs.python.org/3/library/random.html#notes-on-reproducibility). Amounts are whole
-paise (1/100) inside; they become decimals only when they are written.
+The same (rows, seed) gives the same bytes on every machine and with every Python. The only random
+source is `random.Random(seed).random()`, because Python guarantees its sequence
+(https://docs.python.org/3/library/random.html#notes-on-reproducibility). Amounts are integers in
+paise (1/100) and become decimals only when they are written.
 
-Accounts follow each other in the file and days ascend within an account, so that nothing but the
-lines of one day has to be remembered: 10 million rows need no more memory than 1,000.
+The file lists one account after the other, and days ascend within an account. Only the lines of one
+day are therefore kept in memory: 10 million rows need no more memory than 1,000.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 from random import Random
+from typing import Any
 
 from data_ingestion.errors import InputError
 
@@ -28,7 +29,7 @@ BACKDATED_SHARE = 0.003
 FIRST_DAY = date(2015, 1, 1)
 DAYS = (date(2019, 12, 31) - FIRST_DAY).days + 1
 LARGEST_BACKDATING = 30
-# A copy comes up to this many rows after its original, so that duplicates also lie far apart.
+# A copy follows its original by up to this many rows, so some duplicates are far apart.
 COPY_DISTANCE = 2_000
 BILLION = 100_000_000_000  # 1,000,000,000.00 in paise
 
@@ -50,7 +51,7 @@ DEPOSIT_DETAILS = (
 
 @dataclass(frozen=True)
 class Account:
-    """One account: its share of the rows in percent, and whether it withdraws over a billion."""
+    """An account, its share of the rows in percent, and whether it withdraws over a billion."""
 
     number: str
     share: int
@@ -71,21 +72,22 @@ ACCOUNTS = (
 )
 
 
-def write_sample(rows: int, seed: int, out: Path) -> dict:
-    """Writes `rows` data lines (copies included) to FILE.csv, the truth to FILE.truth.json.
+def write_sample(rows: int, seed: int, out: Path) -> dict[str, Any]:
+    """Write sample data to FILE.csv, and the truth about it to FILE.truth.json.
 
-    Both are written under temporary
-    names and renamed, so that a killed run leaves no half file. Returns the truth: `rows`,
-    `distinct_rows`, `duplicates`, `backdated` (distinct rows whose value date is before the
-    date), `first_date`, `last_date`, and per account, over distinct rows, `transactions`,
-    `withdrawals`, `deposits` and the final `balance` as decimal strings.
+    `rows` includes copies. A killed run leaves no partial file: both are renamed at the end.
+
+    Returns:
+        The truth: `rows`, `distinct_rows`, `duplicates`, `backdated` (distinct rows whose value
+        date is before the date), `first_date`, `last_date`, and per account, over distinct rows,
+        `transactions`, `withdrawals`, `deposits` and the final `balance` as decimal strings.
 
     Raises:
         InputError: `rows` is below 1,000, or `out` cannot be written.
     """
     if rows < MINIMUM_ROWS:
         raise InputError(f"--rows {rows}: a sample needs at least {MINIMUM_ROWS:,} rows")
-    truth = {"rows": rows, "seed": seed}
+    truth: dict[str, Any] = {"rows": rows, "seed": seed}
     partial = out.with_name(out.name + ".part")
     truth_file = out.with_name(out.name.removesuffix(".csv") + ".truth.json")
     truth_partial = truth_file.with_name(truth_file.name + ".part")
@@ -105,7 +107,7 @@ def write_sample(rows: int, seed: int, out: Path) -> dict:
 
 
 def _with_copies(generator: "_Generator") -> Iterator[str]:
-    """The distinct lines of `generator`, with exactly the promised number of copies among them."""
+    """Yield the lines of `generator`, and exactly `generator.duplicates` copies between them."""
     later: dict[int, list[str]] = {}
     copy = _exactly(generator.duplicates, generator.distinct, generator.random)
     for index, line in enumerate(generator.lines()):
@@ -118,8 +120,8 @@ def _with_copies(generator: "_Generator") -> Iterator[str]:
         yield from lines
 
 
-def _exactly(wanted: int, total: int, random) -> Iterator[bool]:
-    """True exactly `wanted` times in `total`, each place as likely (Knuth, TAOCP 3.4.2 S)."""
+def _exactly(wanted: int, total: int, random: Callable[[], float]) -> Iterator[bool]:
+    """Yield `total` flags, `wanted` of them true, at random places (Knuth, TAOCP 3.4.2, S)."""
     for left in range(total, 0, -1):
         chosen = random() * left < wanted
         wanted -= chosen
@@ -127,9 +129,9 @@ def _exactly(wanted: int, total: int, random) -> Iterator[bool]:
 
 
 class _Generator:
-    """The distinct lines, and the truth about them, which is complete after the last line."""
+    """Makes the distinct lines, and the truth about them, which is complete after the last one."""
 
-    def __init__(self, rows: int, seed: int, truth: dict) -> None:
+    def __init__(self, rows: int, seed: int, truth: dict[str, Any]) -> None:
         self.random = Random(seed).random  # noqa: S311 - a sample, not a secret
         self.duplicates = round(rows * DUPLICATE_SHARE)
         self.distinct = rows - self.duplicates
@@ -138,12 +140,13 @@ class _Generator:
         self.truth = truth
 
     def lines(self) -> Iterator[str]:
-        """Yields every distinct line, account after account."""
+        """Yield every distinct line, account by account."""
         self.truth["distinct_rows"] = self.distinct
         self.truth["duplicates"] = self.duplicates
         self.truth["backdated"] = self.backdated
         self.seen_days: set[int] = set()
-        accounts = self.truth["accounts"] = {}
+        accounts: dict[str, Any] = {}
+        self.truth["accounts"] = accounts
         backdate = _exactly(self.backdated, self.distinct, self.random)
         done = 0
         for position, account in enumerate(ACCOUNTS):
@@ -155,12 +158,13 @@ class _Generator:
         self.truth["last_date"] = str(FIRST_DAY + timedelta(days=max(self.seen_days)))
 
     def _account_lines(
-        self, account: Account, count: int, backdate: Iterator[bool], accounts: dict
+        self, account: Account, count: int, backdate: Iterator[bool], accounts: dict[str, Any]
     ) -> Iterator[str]:
         random, days = self.random, self.days
         mean = _mean_amount(account.large, count)
         withdrawn = deposited = 0
-        day, lines_of_day = -1, set()
+        day = -1
+        lines_of_day: set[str] = set()
         cheque = 100_000 + int(random() * 800_000)
         for index in range(count):
             today = int((index + random()) * DAYS / count)
@@ -168,7 +172,7 @@ class _Generator:
                 day, lines_of_day = today, set()
                 self.seen_days.add(day)
             value_day = days[self._value_day(day, next(backdate))]
-            # Amounts are skewed, as real ones are: many small, few large.
+            # Amounts are skewed like real ones: many are small, few are large.
             amount = 100 + int(mean * 4 * random() * random())
             withdraw = index > 0 and random() < 0.5
             if index == 0 and account is ACCOUNTS[0]:
@@ -183,22 +187,27 @@ class _Generator:
             start = f"{account.number}',{days[day]},{details},{cheque_text},{value_day},"
             balance = deposited - withdrawn
             while (line := start + _amounts(withdraw, amount, balance)) in lines_of_day:
-                amount += 1  # two different transactions never make the same line
+                amount += 1  # different transactions must not produce the same line
             lines_of_day.add(line)
             withdrawn += amount if withdraw else 0
             deposited += 0 if withdraw else amount
             yield line
-        accounts[account.number] = _account_truth(count, withdrawn, deposited)
+        accounts[account.number] = {
+            "transactions": count,
+            "withdrawals": _decimal(withdrawn),
+            "deposits": _decimal(deposited),
+            "balance": _decimal(deposited - withdrawn),
+        }
 
     def _value_day(self, day: int, backdated: bool) -> int:
-        """Most value dates are the day itself, some are up to three days after it."""
+        """Return the day number of the value date: mostly `day`, sometimes up to 3 days later."""
         if backdated:
             return day - 1 - int(self.random() * LARGEST_BACKDATING)
         chance = self.random()
         return day + int(chance * 60) + 1 if chance < 0.05 else day
 
     def _details(self, withdraw: bool, index: int, cheque: int) -> tuple[str, str]:
-        """The details as they stand in the file (quoted if need be), and the cheque number."""
+        """Return the details, quoted if they have a comma, and the cheque number."""
         if withdraw and self.random() < 0.2:
             return f"CHQ PAID  CLEARING {cheque}", str(cheque)
         choices = WITHDRAWAL_DETAILS if withdraw else DEPOSIT_DETAILS
@@ -208,14 +217,14 @@ class _Generator:
 
 
 def _mean_amount(large: bool, count: int) -> int:
-    """Paise, so that half of `count` withdrawals end well above, or well below, a billion."""
+    """Return a mean, in paise, that puts the withdrawals clearly above or below a billion."""
     if large:
         return max(2_500_000, 3 * BILLION // count)
     return min(5_000_000, BILLION // count)
 
 
 def _day_texts() -> dict[int, str]:
-    """Day number → the export's text, as `"Jun 29, 17"`, for every day that can occur."""
+    """Map the number of every possible day to its text in the export, such as `"Jun 29, 17"`."""
     texts = {}
     for number in range(-LARGEST_BACKDATING - 1, DAYS + 5):
         day = FIRST_DAY + timedelta(days=number)
@@ -224,25 +233,16 @@ def _day_texts() -> dict[int, str]:
 
 
 def _money(paise: int) -> str:
-    """As the export writes it: grouped, a space at the end, quoted where it holds a comma."""
+    """Return the export's text: digits in groups, a space at the end, quotes around a comma."""
     sign, (whole, cents) = "-" if paise < 0 else "", divmod(abs(paise), 100)
     return f'"{sign}{whole:,}.{cents:02d} "' if whole >= 1000 else f"{sign}{whole}.{cents:02d} "
 
 
 def _amounts(withdraw: bool, amount: int, balance: int) -> str:
-    """The end of a line: withdrawal, deposit, the balance after it, the column `.`."""
+    """Return the end of a line: withdrawal, deposit, the balance after it, the column `.`."""
     if withdraw:
         return f"{_money(amount)},,{_money(balance - amount)},.\n"
     return f",{_money(amount)},{_money(balance + amount)},.\n"
-
-
-def _account_truth(transactions: int, withdrawn: int, deposited: int) -> dict:
-    return {
-        "transactions": transactions,
-        "withdrawals": _decimal(withdrawn),
-        "deposits": _decimal(deposited),
-        "balance": _decimal(deposited - withdrawn),
-    }
 
 
 def _decimal(paise: int) -> str:

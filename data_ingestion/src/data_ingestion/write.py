@@ -1,8 +1,9 @@
-"""The rows of one file into its table: the hot loop, and the memory it needs.
+"""Write the rows of one file into its table: the hot loop, with bounded memory.
 
-A block of records is parsed while the one before it is hashed and cleared of rows seen before, and
-the one before that is on its way to the server. So a few blocks are in memory at any time, and what
-`SeenRows` keeps; of rows that may be in the table already, MAX_WAITING bytes twice or three times.
+Three steps run side by side on consecutive blocks of records: one block is parsed, the block before
+it is hashed and cleared of duplicates, and the one before that is sent to the server. In memory are
+therefore a few blocks and the hashes in `SeenRows`. Rows that the table may already have wait in
+batches of up to MAX_WAITING bytes, with two or three batches in memory at a time.
 """
 
 import contextlib
@@ -14,28 +15,30 @@ from typing import TypeVar
 import numpy as np
 import psycopg2
 import pyarrow as pa
+from numpy.typing import NDArray
 
-from data_ingestion import tables
-from data_ingestion.contract import CONTRACTS, Columns, name_columns
-from data_ingestion.model import Load, Options
-from data_ingestion.records import MAX_REJECTS_KEPT, Block, RecordReader
-from data_ingestion.rows import (
+from data_ingestion.contracts import CONTRACTS, Columns, name_columns
+from data_ingestion.dedup import SeenRows
+from data_ingestion.errors import FileRefusedError, InputError
+from data_ingestion.formats.sources import Source
+from data_ingestion.model import Load, Options, Reject, RowCounts
+from data_ingestion.parsing.records import MAX_REJECTS_KEPT, Block, RecordReader
+from data_ingestion.parsing.values import read_values
+from data_ingestion.postgres import tables
+from data_ingestion.postgres.connection import Cursor
+from data_ingestion.postgres.copy_format import (
     CopyFormat,
     Rows,
-    among,
     copy_of,
     encode,
     hash_occurrences,
     hash_rows,
-    read_values,
+    is_in,
 )
-from data_ingestion.seen import SeenRows
-from data_ingestion.sources import Source
-from data_ingestion.warehouse import Cursor
 
-# Rows that may be in the table are asked for so many at a time, or so many bytes of them.
-ASKED_AT_ONCE = 100_000
-MAX_WAITING = 20 << 20
+# The size of a batch of rows that the table may already have: whichever is reached first.
+MAX_ASKED = 100_000  # rows
+MAX_WAITING = 20 << 20  # bytes
 Item = TypeVar("Item")
 
 
@@ -45,34 +48,47 @@ def write_rows(
     load: Load,
     options: Options,
     advance: Callable[[int], None],
-) -> None:
-    """Writes a file's new rows, counting in `load`; calls `advance` with the rows read so far.
+) -> RowCounts:
+    """Write the new rows of a file into its table, which is created if it does not exist.
 
-    The table is made if it is not there. When more than `options.max_rejects` records do not
-    fit, the rest of the file is only looked through for more of them; the caller rolls back.
+    Once more than `options.max_rejects` records are rejected, the rest of the file is only searched
+    for further rejects, and the caller rolls back.
+
+    Args:
+        cursor: A cursor of the load's transaction.
+        source: The file.
+        load: The load that the rows belong to.
+        options: How the file is loaded.
+        advance: Called with the number of rows read so far.
 
     Raises:
-        InputError: the file as a whole is bad, or does not fit the table.
+        FileRefusedError: The file as a whole is bad, or does not fit the table.
     """
-    reader = RecordReader(source.chunks(), options.dialect)
-    header = reader.header()
-    columns = name_columns(header, CONTRACTS.get(options.table))
-    columns, has_rows = tables.open_table(cursor, load.table, columns)
-    blocks = _judged(reader.blocks(len(header)), load, options.max_rejects)
-    parsed = (
-        (read_values(block, columns, len(header), options.dialect), block.line_numbers)
-        for block in blocks
-    )
-    with _Writer(cursor, load, columns, has_rows, options) as writer:
-        for values, line_numbers in _one_ahead(parsed):
-            if len(line_numbers):
-                writer.write(encode(values), line_numbers)
-            advance(load.rows_read)
-    tables.create_indexes(cursor, load.table)
+    reading = _Reading(options.max_rejects)
+    loaded = duplicate = 0
+    try:
+        reader = RecordReader(source.chunks(), options.dialect)
+        header = reader.header()
+        columns = name_columns(header, CONTRACTS.get(options.table))
+        columns, has_rows = tables.open_table(cursor, load.table, columns)
+        parsed = (
+            (read_values(block, columns, len(header), options.dialect), block.line_numbers)
+            for block in reading.counted(reader.blocks(len(header)))
+        )
+        with _Writer(cursor, load, columns, has_rows, options) as writer:
+            for values, line_numbers in _one_ahead(parsed):
+                if len(line_numbers):
+                    writer.write(encode(values), line_numbers)
+                advance(reading.read)
+        loaded, duplicate = writer.loaded, writer.duplicate
+        tables.create_indexes(cursor, load.table)
+    except InputError as error:
+        raise FileRefusedError(str(error), reading.result(loaded, duplicate)) from error
+    return reading.result(loaded, duplicate)
 
 
 def _one_ahead(items: Iterator[Item]) -> Iterator[Item]:
-    """Yields the same items, each made in a second thread while the one before is in use."""
+    """Yield the same items, and make each next one in a second thread meanwhile."""
     with ThreadPoolExecutor(max_workers=1) as thread:
         following = thread.submit(next, items, None)
         while (item := following.result()) is not None:
@@ -80,23 +96,41 @@ def _one_ahead(items: Iterator[Item]) -> Iterator[Item]:
             yield item
 
 
-def _judged(blocks: Iterator[Block], load: Load, most: int) -> Iterator[Block]:
-    """Counts records and keeps rejects; yields empty blocks once the load cannot succeed."""
-    for block in blocks:
-        load.rows_read += len(block.line_numbers) + block.rejected
-        load.rows_rejected += block.rejected
-        load.rejects += block.rejects[: MAX_REJECTS_KEPT - len(load.rejects)]
-        yield block if load.rows_rejected <= most else Block(b"", np.empty(0, np.int64))
+class _Reading:
+    """Counts the records that were read, and collects the first rejects."""
+
+    def __init__(self, max_rejects: int) -> None:
+        self._max_rejects = max_rejects
+        self._rejects: list[Reject] = []
+        self._rejected = 0
+        self.read = 0
+
+    def counted(self, blocks: Iterator[Block]) -> Iterator[Block]:
+        """Yield the blocks after counting them; once the load must fail, yield empty ones."""
+        for block in blocks:
+            self.read += len(block.line_numbers) + block.rejected
+            self._rejected += block.rejected
+            self._rejects += block.rejects[: MAX_REJECTS_KEPT - len(self._rejects)]
+            failed = self._rejected > self._max_rejects
+            yield Block(b"", np.empty(0, np.int64)) if failed else block
+
+    def result(self, loaded: int, duplicate: int) -> RowCounts:
+        """Return all counts."""
+        return RowCounts(self.read, loaded, duplicate, self._rejected, tuple(self._rejects))
 
 
 class _Writer:
-    """Drops what was seen before and sends the rest, one COPY at a time in a second thread.
+    """Drops duplicates and sends the other rows, one COPY at a time in a second thread.
 
-    Into an empty table rows go as they come. What may be in the table already is asked for, many
-    rows at a time, in the order of its unique index: to find them, and to add the others to it,
-    costs half of what it would in the order of the file. That also finds the rows of this file
-    that went before, so there it does not matter when `SeenRows` is full; into an empty table the
-    rows that it could not tell are looked through at the end.
+    Rows for an empty table are sent as they come. For a table with rows, batches of rows are first
+    looked up in the order of its unique index, which halves the cost of both the lookup and the
+    later insertion into the index. The lookup also finds earlier rows of the same file, so a full
+    `SeenRows` does no harm there. In an empty table, the duplicates that a full `SeenRows` missed
+    are deleted at the end.
+
+    Attributes:
+        loaded: The number of rows that the server stored.
+        duplicate: The number of duplicates that were dropped.
     """
 
     def __init__(
@@ -107,89 +141,91 @@ class _Writer:
         has_rows: bool,
         options: Options,
     ) -> None:
-        self._cursor, self._load, self._has_rows = cursor, load, has_rows
+        self.loaded = self.duplicate = 0
+        self._cursor, self._table, self._has_rows = cursor, load.table, has_rows
         self._keep = options.duplicates == "keep"
-        self._seen = SeenRows(options.dedup_memory, self._keep, self._ask)
-        self._statement = tables.copy_statement(cursor, load.table, columns, not has_rows)
+        self._seen = SeenRows(options.dedup_memory, self._keep, self._idle_cursor)
+        self._statement = tables.copy_statement(cursor, load.table, columns, freeze=not has_rows)
         self._format = CopyFormat(load, len(columns.names))
-        self._unsure: list[Rows] = []
-        self._unseen_from: int | None = None  # the line from which on rows may be repeated
+        self._batch: list[Rows] = []
+        # The line from which on `SeenRows` may have missed duplicates.
+        self._incomplete_from: int | None = None
         self._thread = ThreadPoolExecutor(max_workers=1)
         self._sending: Future[tuple[int, int]] | None = None
 
     def __enter__(self) -> "_Writer":
         return self
 
-    def __exit__(self, kind: type | None, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         try:
             if kind is None:
-                self._send_unsure()
+                self._send_batch()
                 self._finish()
-                self._drop_unseen()
+                self._delete_missed()
         finally:
-            # Broken off; nobody may close the connection under it. To cancel takes a connection of
-            # its own: not for what is about to end, or is lost.
+            # After an error a COPY may still run, and the connection must stay open until it
+            # ends. Cancel it, which opens a second connection, only if it does not end by itself.
             if self._sending is not None and wait([self._sending], timeout=1).not_done:
                 with contextlib.suppress(psycopg2.Error):
                     self._cursor.connection.cancel()
             self._thread.shutdown()
 
-    def write(self, encoded: pa.Array, line_numbers: np.ndarray) -> None:
-        """Writes the rows that are new; counts the others."""
+    def write(self, encoded: pa.Array, line_numbers: NDArray[np.int64]) -> None:
+        """Send the rows that are new, and count the duplicates."""
         rows = Rows(encoded, hash_rows(encoded), line_numbers)
         numbers = self._seen.occurrences(rows.hashes)
-        if not self._seen.complete and self._unseen_from is None:
-            self._unseen_from = int(line_numbers[0])
+        if not self._seen.complete and self._incomplete_from is None:
+            self._incomplete_from = int(line_numbers[0])
         repeated = numbers > 1
         if repeated.any():
             if self._keep:
                 rows.hashes = hash_occurrences(encoded, numbers)
             else:
                 rows = rows.where(~repeated)
-                self._load.rows_duplicate += int(np.count_nonzero(repeated))
+                self.duplicate += int(np.count_nonzero(repeated))
         if not self._has_rows:
             self._send(self._copy, rows)
             return
-        self._unsure.append(rows)
-        waiting = sum(rows.encoded.nbytes for rows in self._unsure)
-        if sum(map(len, self._unsure)) >= ASKED_AT_ONCE or waiting >= MAX_WAITING:
-            self._send_unsure()
+        self._batch.append(rows)
+        size = sum(rows.encoded.nbytes for rows in self._batch)
+        if sum(map(len, self._batch)) >= MAX_ASKED or size >= MAX_WAITING:
+            self._send_batch()
 
-    def _send_unsure(self) -> None:
-        if self._unsure:
-            unsure, self._unsure = self._unsure, []
-            self._send(self._copy_if_new, unsure)
+    def _send_batch(self) -> None:
+        if self._batch:
+            batch, self._batch = self._batch, []
+            self._send(self._copy_if_new, batch)
 
-    def _copy_if_new(self, unsure: list[Rows]) -> tuple[int, int]:
-        """Copies what the table does not hold yet; as `_copy`."""
-        rows = Rows.in_order_of_hashes(unsure)
+    def _copy_if_new(self, batch: list[Rows]) -> tuple[int, int]:
+        """Copy the rows that the table does not have; return as `_copy` does."""
+        rows = Rows.in_order_of_hashes(batch)
         asked = io.BytesIO(copy_of(rows.hashes))
-        there = among(rows.hashes, tables.hashes_there(self._cursor, self._load.table, asked))
-        there[1:] |= rows.hashes[1:] == rows.hashes[:-1]
-        loaded, _ = self._copy(rows.where(~there))
-        return loaded, int(np.count_nonzero(there))
+        existing = is_in(rows.hashes, tables.existing_hashes(self._cursor, self._table, asked))
+        existing[1:] |= rows.hashes[1:] == rows.hashes[:-1]
+        loaded, _ = self._copy(rows.where(~existing))
+        return loaded, int(np.count_nonzero(existing))
 
-    def _drop_unseen(self) -> None:
-        """Into an empty table: of equal rows that `SeenRows` could not tell, the first stays."""
-        if self._unseen_from is not None and not self._has_rows:
-            dropped = tables.drop_repeated(self._cursor, self._load.table, self._unseen_from)
-            self._load.rows_loaded -= dropped
-            self._load.rows_duplicate += dropped
+    def _delete_missed(self) -> None:
+        """Delete the duplicates that `SeenRows` missed, from a table that was empty."""
+        if self._incomplete_from is not None and not self._has_rows:
+            deleted = tables.delete_duplicates(self._cursor, self._table, self._incomplete_from)
+            self.loaded -= deleted
+            self.duplicate += deleted
 
     def _copy(self, rows: Rows) -> tuple[int, int]:
-        """Copies rows; returns how many the server took, and how many were there already."""
+        """Copy rows; return how many the server stored, and how many duplicates were dropped."""
         if not len(rows):
             return 0, 0
-        whole = io.BytesIO(self._format.complete(rows))
-        return tables.copy(self._cursor, self._statement, whole), 0
+        data = io.BytesIO(self._format.complete(rows))
+        return tables.copy(self._cursor, self._statement, data), 0
 
     def _send(self, work: Callable[[Item], tuple[int, int]], item: Item) -> None:
-        """Has the second thread do it: the connection's only user, until `_finish` has waited."""
+        """Start work in the second thread, which alone uses the connection until `_finish`."""
         self._finish()
         self._sending = self._thread.submit(work, item)
 
-    def _ask(self) -> Cursor:
-        """The cursor, once what is under way on its connection has ended."""
+    def _idle_cursor(self) -> Cursor:
+        """Return the cursor, after the work in the second thread has ended."""
         self._finish()
         return self._cursor
 
@@ -197,5 +233,5 @@ class _Writer:
         if self._sending is not None:
             loaded, duplicate = self._sending.result()
             self._sending = None
-            self._load.rows_loaded += loaded
-            self._load.rows_duplicate += duplicate
+            self.loaded += loaded
+            self.duplicate += duplicate

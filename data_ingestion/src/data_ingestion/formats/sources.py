@@ -1,6 +1,6 @@
-"""Files as streams of UTF-8 CSV bytes: plain, gzip, a zip with one CSV, or an Excel workbook.
+"""Files as streams of UTF-8 CSV: plain, gzip, a zip with one CSV, or an Excel workbook.
 
-What a file is, its first bytes tell, not its name.
+The first bytes of a file decide its format, not its name.
 """
 
 import codecs
@@ -13,12 +13,12 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import Protocol
 
 from data_ingestion.errors import InputError, printable
 from data_ingestion.model import Dialect
 
-CHUNK = 2 << 20
+CHUNK = 2 << 20  # bytes
 REFUSED = {
     b"\xd0\xcf\x11\xe0": "is an old Excel workbook (.xls): save it as .xlsx or as CSV",
     b"%PDF": "is a PDF: export the data as CSV",
@@ -28,18 +28,35 @@ REFUSED = {
     b"\xfd7zXZ": "is compressed with xz: use gzip, or decompress it first",
 }
 GZIP, ZIP, EMPTY_ZIP = b"\x1f\x8b", b"PK\x03\x04", b"PK\x05\x06"
-# What reading a damaged archive raises; an OSError, where it names a place that cannot be.
+# The errors of a damaged archive. OSError comes from seeking to a negative offset that it states.
 DAMAGED = (EOFError, OSError, RuntimeError, struct.error, zipfile.BadZipFile, zlib.error)
 
 
-class Source:
-    """A file that is open for reading: `chunks()` once, its size, sha256 and position."""
+class Readable(Protocol):
+    """A binary file: plain, or unpacked by gzip or zipfile."""
 
-    def __init__(self, path: Path, dialect: Dialect, inside: Path | None = None) -> None:
-        """Opens `path`; given the folder it was chosen from, only where that holds the file itself.
+    def read(self, size: int, /) -> bytes:
+        """Return up to `size` bytes; none at the end."""
+
+
+class Source:
+    """A file that is open for reading.
+
+    Attributes:
+        path: Where the file is.
+        size: Its size in bytes.
+    """
+
+    def __init__(self, path: Path, dialect: Dialect, folder: Path | None = None) -> None:
+        """Open a file.
+
+        Args:
+            path: The file.
+            dialect: How its CSV is written.
+            folder: The folder that must contain the file after all links are resolved.
 
         Raises:
-            InputError: there is no such file, it cannot be read, it is no regular file, or a link
+            InputError: The file does not exist, cannot be read or is no regular file, or a link
                 leads out of the folder.
         """
         self._dialect = dialect
@@ -49,16 +66,16 @@ class Source:
             state = path.stat()
             if stat.S_ISDIR(state.st_mode):
                 raise InputError("is a directory: name the files in it")
-            if not stat.S_ISREG(state.st_mode):  # to open a pipe could wait for ever
+            if not stat.S_ISREG(state.st_mode):  # opening a pipe could block for ever
                 raise InputError("is not a regular file: write the data to a file first")
             self._file = path.open("rb")
         except FileNotFoundError:
             raise InputError("no such file: check the name and the folder") from None
         except OSError as error:
             raise InputError(f"cannot be read ({error.strerror}): check its rights") from error
-        if inside:
+        if folder:
             try:
-                self._check_lies_in(inside)
+                self._check_is_in(folder)
             except InputError:
                 self._file.close()
                 raise
@@ -72,10 +89,10 @@ class Source:
     def __exit__(self, *_: object) -> None:
         self._file.close()
 
-    def _check_lies_in(self, folder: Path) -> None:
-        """Raises InputError when the file that was opened is none of the folder, past all links.
+    def _check_is_in(self, folder: Path) -> None:
+        """Raise InputError if the open file is outside the folder after all links are resolved.
 
-        Looked at after opening it, so that nobody can change a link in between.
+        The check follows the opening, so that nobody can replace a link in between.
         """
         try:
             real = self.path.resolve()
@@ -88,10 +105,10 @@ class Source:
             )
 
     def sha256(self) -> str:
-        """The hash of the file's bytes as they lie on disk; may run beside `chunks()`.
+        """Return the hash of the bytes on disk; another thread may run `chunks()` meanwhile.
 
         Raises:
-            InputError: they cannot be read any more.
+            InputError: The bytes can no longer be read.
         """
         digest, offset = hashlib.sha256(), 0
         buffer = memoryview(bytearray(1 << 18))
@@ -104,15 +121,15 @@ class Source:
         return digest.hexdigest()
 
     def stop_hashing(self) -> None:
-        """Makes a `sha256()` that is under way in another thread end, without a right result."""
+        """End a `sha256()` that runs in another thread; its result is then wrong."""
         self._stopped = True
 
     def position(self) -> int:
-        """How many of the file's `size` bytes have been read."""
+        """Return how many of the file's `size` bytes were read."""
         return self._file.tell()
 
     def check_unchanged(self) -> None:
-        """Raises InputError when the file was written to or moved away since it was opened."""
+        """Raise InputError if the file was changed or moved since it was opened."""
         try:
             state = self.path.stat()
         except OSError as error:
@@ -121,13 +138,13 @@ class Source:
             raise InputError("changed while it was read: load it again when it is complete")
 
     def chunks(self) -> Iterator[bytes]:
-        """Yields the content as CSV in UTF-8, without a byte order mark.
+        """Yield the content as CSV in UTF-8, without a byte order mark. Call this once.
 
         Raises:
-            InputError: a damaged archive or workbook, or bytes that the encoding does not know.
+            InputError: The archive or workbook is damaged, or the encoding cannot decode the bytes.
         """
         try:
-            yield from self._text(self._unpacked())
+            yield from self._decoded(self._unpacked())
         except DAMAGED as error:
             raise InputError(f"is damaged ({printable(str(error))}): get the file again") from error
         except UnicodeDecodeError as error:
@@ -153,13 +170,14 @@ class Source:
             yield from _read(self._file)
 
     def _from_zip(self) -> Iterator[bytes]:
-        from data_ingestion.archive import check_directory, check_member  # seldom needed, too
+        from data_ingestion.formats.archive import check_directory, check_member  # rarely needed
 
         check_directory(self._file)
         with zipfile.ZipFile(self._file) as archive:
             names = archive.namelist()
             if "xl/workbook.xml" in names:
-                from data_ingestion.workbook import sheet_as_csv  # a slow import, seldom needed
+                # openpyxl is slow to import, and rarely needed
+                from data_ingestion.formats.xlsx import sheet_as_csv
 
                 self._encoding = "utf-8"
                 yield from sheet_as_csv(self._file, self._dialect)
@@ -177,8 +195,8 @@ class Source:
             with archive.open(members[0]) as unpacked:
                 yield from _read_unpacked(unpacked)
 
-    def _text(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
-        """Re-encodes to UTF-8; for UTF-8 itself just drops the mark (the reader checks it)."""
+    def _decoded(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        """Convert to UTF-8. From UTF-8 only the mark is removed: `RecordReader` checks the rest."""
         first = next(chunks, b"")
         if codecs.lookup(self._encoding).name in ("utf-8", "utf-8-sig"):
             if first.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
@@ -199,18 +217,18 @@ def _moved(error: OSError) -> InputError:
     )
 
 
-def _read_unpacked(file: IO[bytes]) -> Iterator[bytes]:
-    """What was in an archive, which is to be the CSV itself."""
-    first = True
+def _read_unpacked(file: Readable) -> Iterator[bytes]:
+    """Yield the content of an archive; refuse another archive inside."""
+    is_first = True
     for chunk in _read(file):
-        if first and chunk.startswith((GZIP, ZIP, EMPTY_ZIP)):
+        if is_first and chunk.startswith((GZIP, ZIP, EMPTY_ZIP)):
             raise InputError("is an archive in an archive: unpack it first")
-        first = False
+        is_first = False
         yield chunk
 
 
-def _read(file: IO[bytes]) -> Iterator[bytes]:
-    # Small pieces first: the server gets to work while the second one is prepared.
+def _read(file: Readable) -> Iterator[bytes]:
+    # A small first chunk reaches the server early, while the second one is prepared.
     size = CHUNK >> 2
     while chunk := file.read(size):
         yield chunk

@@ -1,11 +1,11 @@
-"""Cell values as the text that a spreadsheet shows, and saves as CSV, under a number format.
+"""Render a cell's value with its number format, as a spreadsheet shows it and saves it as CSV.
 
-The formats are those of ECMA-376 part 1, section 18.8.31. Covered is what tables of data use:
-literals, digits, grouping, scaling, per cent, currency, sections by sign, dates and times.
-Others (fractions, exponents, conditions, elapsed time) are refused, never guessed. Built-in
-format 14, the "short date" of the reader's country, is rendered as in the United States.
+The formats are those of ECMA-376 part 1, section 18.8.31. Supported are the ones that tables of
+data use: literals, digits, grouping, scaling, per cent, currency, sections by sign, dates and
+times. Others (fractions, exponents, conditions, elapsed time) are refused. Built-in format 14, the
+"short date" of the reader's country, is rendered as in the United States.
 
-One thing is on purpose not what a spreadsheet saves: General keeps all digits of a number
+One result differs from a spreadsheet's on purpose: General keeps all digits of a number
 (409000611074, not 4.09001E+11).
 """
 
@@ -13,6 +13,7 @@ import re
 from datetime import date, datetime, time
 from decimal import ROUND_HALF_UP, Decimal
 from functools import lru_cache
+from typing import Any
 
 MONTHS = [
     "January",
@@ -29,7 +30,7 @@ MONTHS = [
     "December",
 ]
 WEEKDAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
-SHORT_DATE = "mm-dd-yy"  # how openpyxl names built-in format 14
+SHORT_DATE = "mm-dd-yy"  # openpyxl's code for built-in format 14
 
 TOKEN = re.compile(
     r'"(?P<quoted>[^"]*)"|\\(?P<escaped>.)|_(?P<space>.)|\*(?P<fill>.)|\[(?P<bracket>[^\]]*)\]'
@@ -45,14 +46,14 @@ Section = tuple[Token, ...]
 
 
 class FormatError(ValueError):
-    """A number format that is not covered."""
+    """The number format is not supported."""
 
 
 def render(value: object, code: str) -> str:
-    """The text of a cell with `value` under the number format `code`.
+    """Return the text of a cell with `value` and the number format `code`.
 
     Raises:
-        FormatError: the format is not covered, for this kind of value.
+        FormatError: The format is not supported for this type of value.
     """
     if value is None:
         return ""
@@ -70,10 +71,11 @@ def render(value: object, code: str) -> str:
 
 @lru_cache(maxsize=1_000)
 def _sections(code: str) -> tuple[Section, ...]:
-    """The format's sections as (kind, text) tokens, literals already in their final form."""
+    """Return the format's sections as (kind, text) tokens, with literals in their final form."""
     sections: list[list[Token]] = [[]]
     for match in TOKEN.finditer(code):
-        kind, text = match.lastgroup, match.group(match.lastgroup)
+        kind = match.lastgroup or "other"  # every alternative is a named group
+        text = match.group(kind)
         if kind == "section":
             sections.append([])
         elif kind == "refused":
@@ -86,7 +88,7 @@ def _sections(code: str) -> tuple[Section, ...]:
             sections[-1].append(("literal", " "))
         elif kind == "other":
             sections[-1].append(("text" if text == "@" else "literal", text))
-        elif kind != "fill":  # a fill repeats to the column's width, which a file has not
+        elif kind != "fill":  # a fill repeats up to the column's width, which CSV does not have
             sections[-1].append((kind, text))
     return tuple(map(tuple, sections))
 
@@ -105,12 +107,12 @@ def _text(value: str, sections: tuple[Section, ...]) -> str:
 
 
 def _decimal(value: int | float) -> Decimal:
-    """The number with the 15 significant digits that a spreadsheet computes with."""
+    """Return the number with 15 significant digits, the precision of a spreadsheet."""
     return Decimal(value) if isinstance(value, int) else Decimal(f"{value:.15g}")
 
 
 def _signed(value: Decimal, sections: tuple[Section, ...]) -> str:
-    """Picks the section by the sign; only the first one writes a minus by itself."""
+    """Choose the section by the sign; only the first section adds a minus."""
     if value < 0 and len(sections) > 1:
         return _number(-value, sections[1])
     if value == 0 and len(sections) > 2:
@@ -157,7 +159,11 @@ def _digits(value: Decimal, pattern: str) -> str:
     return whole + ("." if "." in pattern else "") + text
 
 
-def _moment(value: datetime | date | time, section: Section) -> str:
+def _moment(value: Any, section: Section) -> str:
+    """Return the text of a date, time or datetime.
+
+    A part that the value does not have, such as the year of a time, raises AttributeError.
+    """
     if any(kind in ("digits", "general", "text") for kind, _ in section):
         raise FormatError(repr("".join(text for _, text in section)))
     dates = [index for index, (kind, _) in enumerate(section) if kind == "date"]
@@ -178,8 +184,8 @@ def _moment(value: datetime | date | time, section: Section) -> str:
     return "".join(parts)
 
 
-def _field(value: datetime | date | time, name: str, length: int, half: bool) -> str:
-    """One part of a date or a time; `length` letters ask for so many digits, or for a name."""
+def _field(value: Any, name: str, length: int, half: bool) -> str:
+    """Return one part of a date or time; `length` letters choose the digits, or a name."""
     if name[0] == "y":
         return f"{value.year:04d}" if length > 2 else f"{value.year % 100:02d}"
     if name == "minute":
@@ -189,7 +195,7 @@ def _field(value: datetime | date | time, name: str, length: int, half: bool) ->
     elif name[0] == "s":
         number = value.second
     elif length > 2:
-        text = MONTHS[value.month - 1] if name[0] == "m" else WEEKDAYS[value.weekday()]
+        text: str = MONTHS[value.month - 1] if name[0] == "m" else WEEKDAYS[value.weekday()]
         return text[:1] if length == 5 else text[:3] if length == 3 else text
     else:
         number = value.month if name[0] == "m" else value.day

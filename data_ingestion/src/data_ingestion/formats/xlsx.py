@@ -1,10 +1,10 @@
-"""An Excel workbook (.xlsx) as the CSV that a spreadsheet program would save of its first sheet.
+"""The first sheet of an Excel workbook (.xlsx), as the CSV that a spreadsheet program saves.
 
-So the same statement has the same `_row_hash` whether it comes as a workbook or as CSV. Of a
-formula, the value is taken that the program stored when it last computed it.
+The same statement therefore has the same `_row_hash` as a workbook and as CSV. For a formula the
+file holds the value that the spreadsheet program computed last, and that value is used.
 
-openpyxl reads styles, strings and cells; the sheet's rows are walked here, because it keeps what it
-has read of them and believes what the sheet says of its own size.
+openpyxl reads styles, strings and cells. This module walks through the rows itself, because
+openpyxl keeps every row it has read and believes the size that the sheet states.
 """
 
 import csv
@@ -12,34 +12,33 @@ import io
 import logging
 import warnings
 from collections.abc import Iterator
-from typing import IO
+from typing import IO, Any
 from xml.etree.ElementTree import ParseError, iterparse
 
 from openpyxl.cell.text import Text
 from openpyxl.reader.excel import ExcelReader
-from openpyxl.styles.numbers import BUILTIN_FORMATS, BUILTIN_FORMATS_MAX_SIZE
 from openpyxl.styles.stylesheet import apply_stylesheet
 from openpyxl.utils import get_column_letter
-from openpyxl.worksheet._reader import DATA_TAG, ROW_TAG, WorkSheetParser
 from openpyxl.xml.constants import SHARED_STRINGS, SHEET_MAIN_NS
 
-from data_ingestion import archive
 from data_ingestion.errors import InputError, printable
+from data_ingestion.formats.archive import Workbook, too_long
+from data_ingestion.formats.number_format import FormatError, render
+from data_ingestion.formats.private_apis import number_format, sheet_parser
 from data_ingestion.model import Dialect
-from data_ingestion.numberformat import FormatError, render
 
 log = logging.getLogger(__name__)
-CHUNK = 1 << 20
-STRING_TAG = f"{{{SHEET_MAIN_NS}}}si"
-# What a sheet may come to, as XML and as CSV: more than a million rows of a statement do.
+CHUNK = 1 << 20  # characters
+STRING_TAG, DATA_TAG, ROW_TAG = (f"{{{SHEET_MAIN_NS}}}{tag}" for tag in ("si", "sheetData", "row"))
+# Limits in bytes. A sheet, as XML and as CSV, may have more than a million rows of a statement.
 MAX_SHEET = 2 << 30
-# Texts that cells share are held in memory: up to 4 bytes for each of these.
+# Shared strings are held in memory, with up to 4 bytes for each byte of XML.
 MAX_STRINGS = 100 << 20
-# The XML of a row, or of what stands before the first one.
+# The XML of one row, or of everything before the first row.
 MAX_ROW = 4 << 20
-MAX_ROW_TEXT = 32 << 20  # as records.MAX_RECORD, which this becomes
-MAX_ROWS, MAX_FORMAT = 1_048_576, 255  # rows of a sheet, characters of a number format: Excel's
-# All that openpyxl raises when the XML is not what it expects.
+MAX_ROW_TEXT = 32 << 20  # as MAX_RECORD in parsing/records.py, because a row becomes a record
+MAX_ROWS, MAX_FORMAT = 1_048_576, 255  # Excel's limits: rows of a sheet, characters of a format
+# The errors that openpyxl raises for unexpected XML.
 UNREADABLE = (
     *(AttributeError, KeyError, IndexError, OSError, ParseError),
     *(RecursionError, TypeError, ValueError),
@@ -47,15 +46,15 @@ UNREADABLE = (
 
 
 def sheet_as_csv(file: IO[bytes], dialect: Dialect) -> Iterator[bytes]:
-    """Yields the first sheet of the workbook as CSV in UTF-8, with empty rows as empty lines.
+    """Yield the first sheet of the workbook as CSV in UTF-8, with empty rows as empty lines.
 
-    Rows end where the first row with a value ends, unless there is a value further right.
+    A row is as wide as the first row that has values, or wider if its own values need it.
 
     Raises:
-        InputError: not a readable workbook, one that unpacks to more than a sheet can be, or a
-            cell whose number format is not covered.
+        InputError: The file is no readable workbook or unpacks to more than the limits, or a cell
+            has a number format that is not supported.
     """
-    # It warns of styles and extensions that it leaves out; none of them is about values.
+    # openpyxl warns about styles and extensions that it ignores. None of them affects values.
     warnings.filterwarnings("ignore", module="openpyxl")
     try:
         reader = _Reader(file)
@@ -66,16 +65,18 @@ def sheet_as_csv(file: IO[bytes], dialect: Dialect) -> Iterator[bytes]:
     for chunk in _chunks(reader.rows(name), dialect):
         total += len(chunk)
         if total > MAX_SHEET:
-            raise archive.too_long("text", MAX_SHEET)
+            raise too_long("text", MAX_SHEET)
         yield chunk
 
 
 class _Reader(ExcelReader):
-    """The parts of openpyxl's reader that are about values, over an archive with bounds."""
+    """openpyxl's reader, reduced to the parts that affect values, on an archive with bounds."""
+
+    archive: Workbook
 
     def __init__(self, file: IO[bytes]) -> None:
         super().__init__(file, read_only=True, data_only=True, keep_links=False)
-        self.archive = archive.Workbook(file)
+        self.archive = Workbook(file)
         self.read_manifest()
         self.read_strings()
         self.read_workbook()
@@ -83,8 +84,8 @@ class _Reader(ExcelReader):
         self._formats: dict[int, str] = {}
 
     def read_strings(self) -> None:
-        """The texts that cells share, without the XML that they stood in."""
-        part = self.package.find(SHARED_STRINGS)
+        """Read the strings that cells share, and free the XML of each."""
+        part = self.package.find(SHARED_STRINGS)  # type: ignore[no-untyped-call]
         if part is None:
             return
         with self.archive.part(part.PartName[1:], MAX_STRINGS) as source:
@@ -93,17 +94,16 @@ class _Reader(ExcelReader):
                 if table is None:
                     table = element
                 if event == "end" and element.tag == STRING_TAG:
-                    # openpyxl's own way with the escape of an underscore
-                    self.shared_strings.append(
-                        Text.from_tree(element).content.replace("x005F_", "")
-                    )
+                    # openpyxl's reader removes the escape of an underscore in the same way.
+                    text: Any = Text.from_tree(element)
+                    self.shared_strings.append(text.content.replace("x005F_", ""))
                     table.clear()
 
     def first_sheet(self) -> str:
-        """The name in the archive of the first sheet with cells.
+        """Return the name in the archive of the first sheet with cells.
 
         Raises:
-            InputError: there is none.
+            InputError: The workbook has no such sheet.
         """
         sheets = [
             (sheet.name, relation.target)
@@ -114,36 +114,29 @@ class _Reader(ExcelReader):
             raise InputError("is a workbook without a sheet: save the data as CSV")
         if len(sheets) > 1:
             log.info("reads sheet %s, the first of %d", printable(sheets[0][0]), len(sheets))
-        return sheets[0][1]
+        return str(sheets[0][1])
 
     def rows(self, name: str) -> Iterator[tuple[int, list[str]]]:
-        """Yields the rows that stand in the sheet: their numbers, rising from 1, and their texts.
+        """Yield the rows of the sheet: their numbers, ascending from 1, and their texts.
 
         Raises:
-            InputError: as `sheet_as_csv`.
+            InputError: As `sheet_as_csv`.
         """
         before = 0
         try:
             for number, cells in self._parsed_rows(name):
                 if not before < number <= MAX_ROWS:
                     raise InputError(
-                        f"has a row {number:,} behind row {before:,}: save the sheet as CSV"
+                        f"has a row {number:,} after row {before:,}: save the sheet as CSV"
                     )
                 before = number
                 yield number, self._texts(cells)
         except UNREADABLE as error:
             raise _unreadable(error) from error
 
-    def _parsed_rows(self, name: str) -> Iterator[tuple[int, list[dict]]]:
-        with self.archive.part(name, MAX_SHEET, between_rests=MAX_ROW) as source:
-            parser = WorkSheetParser(
-                source,
-                self.shared_strings,
-                data_only=True,
-                epoch=self.wb.epoch,
-                date_formats=self.wb._date_formats,
-                timedelta_formats=self.wb._timedelta_formats,
-            )
+    def _parsed_rows(self, name: str) -> Iterator[tuple[int, list[dict[str, Any]]]]:
+        with self.archive.part(name, MAX_SHEET, row_limit=MAX_ROW) as source:
+            parser = sheet_parser(source, self.shared_strings, self.wb)
             rows = None
             for event, element in iterparse(source, ("start", "end")):  # noqa: S314 - bounded
                 if event == "start":
@@ -153,11 +146,11 @@ class _Reader(ExcelReader):
                     yield parser.parse_row(element)
                     rows.clear()
                     parser.row_dimensions.clear()
-                    source.rest()
+                    source.end_row()
                 elif element is rows:
-                    return  # what follows is about looks
+                    return  # the rest of the sheet affects only its appearance
 
-    def _texts(self, cells: list[dict]) -> list[str]:
+    def _texts(self, cells: list[dict[str, Any]]) -> list[str]:
         texts: list[str] = []
         size = 0
         for cell in cells:
@@ -168,13 +161,13 @@ class _Reader(ExcelReader):
             text = self._text(cell)
             size += len(text)
             if size > MAX_ROW_TEXT:
-                raise archive.too_long(f"row {cell['row']:,}", MAX_ROW_TEXT)
+                raise too_long(f"row {cell['row']:,}", MAX_ROW_TEXT)
             texts += [""] * (cell["column"] - 1 - len(texts)) + [text]
         while texts and not texts[-1]:
             texts.pop()
         return texts
 
-    def _text(self, cell: dict) -> str:
+    def _text(self, cell: dict[str, Any]) -> str:
         try:
             return render(cell["value"], self._format(cell["style_id"]))
         except FormatError as error:
@@ -184,20 +177,18 @@ class _Reader(ExcelReader):
             ) from error
 
     def _format(self, style: int) -> str:
-        """The code of the number format of a style."""
+        """Return the code of the number format of a style."""
         if style not in self._formats:
-            number = self.wb._cell_styles[style].numFmtId
-            custom = number - BUILTIN_FORMATS_MAX_SIZE
-            code = BUILTIN_FORMATS.get(number, "General")
-            self._formats[style] = code if custom < 0 else self.wb._number_formats[custom]
-            if len(self._formats[style]) > MAX_FORMAT:
+            code = number_format(self.wb, style)
+            if len(code) > MAX_FORMAT:
                 raise ValueError(f"a number format of more than {MAX_FORMAT} characters")
+            self._formats[style] = code
         return self._formats[style]
 
 
 def _chunks(rows: Iterator[tuple[int, list[str]]], dialect: Dialect) -> Iterator[bytes]:
     text = io.StringIO(newline="")
-    # The default line end, CRLF: with it the writer also puts a CR inside a cell in quotes.
+    # Keep the default line end, CRLF: only with it the writer also quotes a cell that has a CR.
     writer = csv.writer(text, delimiter=dialect.delimiter, quotechar=dialect.quotechar)
     width = lines = 0
     for number, values in rows:
@@ -216,6 +207,6 @@ def _chunks(rows: Iterator[tuple[int, list[str]]], dialect: Dialect) -> Iterator
 
 
 def _unreadable(error: Exception) -> InputError:
-    # openpyxl wraps what its parts raise, in many lines.
-    said = printable(str(error.__cause__ or error).splitlines()[0] if str(error) else repr(error))
-    return InputError(f"is no workbook that can be read ({said}): save the sheet as CSV")
+    # openpyxl wraps the error of a part in another one, with several lines.
+    text = str(error.__cause__ or error).splitlines()[0] if str(error) else repr(error)
+    return InputError(f"is no workbook that can be read ({printable(text)}): save the sheet as CSV")

@@ -1,14 +1,14 @@
-"""The connection to the warehouse: opened with patience, and its errors put into words.
+"""The connection to the warehouse: retries while the server is away, and errors put into words.
 
-Where it is and who we are comes from libpq's own environment (PGHOST, PGPORT, PGUSER,
-PGPASSWORD, PGDATABASE, ...), and from nothing else.
+libpq's own environment (PGHOST, PGPORT, PGUSER, PGPASSWORD, PGDATABASE and so on) names the server
+and the role. Nothing else does.
 """
 
 import logging
 import os
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import psycopg2
 import psycopg2.extensions
@@ -20,10 +20,10 @@ Result = TypeVar("Result")
 Connection = psycopg2.extensions.connection
 Cursor = psycopg2.extensions.cursor
 
-# Server states that pass by themselves, besides all of class 08 (connection exception):
-# shutdown, crash, starting up, too many connections, serialisation failure, deadlock.
-PASSING = ("57P01", "57P02", "57P03", "53300", "40001", "40P01")
-PASSING_TEXTS = (
+# SQLSTATEs of conditions that pass, besides class 08 (connection exception): shutdown, crash,
+# start-up, too many connections, serialisation failure, deadlock.
+TRANSIENT_STATES = ("57P01", "57P02", "57P03", "53300", "40001", "40P01")
+TRANSIENT_TEXTS = (
     "starting up",
     "shutting down",
     "terminating connection",
@@ -33,33 +33,33 @@ PASSING_TEXTS = (
     "remaining connection slots",
     "too many connections",
 )
-# A peer that is gone without a word (its machine, the network) must not keep a load for hours,
-# which is the default: asked after 30 s of silence, given up after 60. A statement may take longer,
-# as the peer's kernel answers for it. init_db.sql says the same to the server's side.
-PEER_IS_GONE = {
+# Give up on a silent peer (its machine or the network is gone) after a minute. By default that
+# takes hours. The first probe is sent after 30 s of silence. A long statement is not affected,
+# because the peer's kernel answers the probes. init_db.sql sets the same for the server's side.
+PEER_TIMEOUTS = {
     "keepalives_idle": 30,
     "keepalives_interval": 10,
     "keepalives_count": 3,
-    "tcp_user_timeout": 60_000,  # for what was sent and not acknowledged; milliseconds
+    "tcp_user_timeout": 60_000,  # milliseconds, for data that was sent and not acknowledged
 }
-# What a person can do, by SQLSTATE; the server's own line stands before it.
+# Advice for people, by SQLSTATE. It follows the server's own line in the message.
 ADVICE = {
     "42501": "the role lacks a right: run init_db.sql as a superuser, or set PGUSER to the loader",
-    "3F000": "there is no schema raw: run init_db.sql as a superuser",
+    "3F000": "the schema raw does not exist: run init_db.sql as a superuser",
     "53100": "the server's disk is full: make room, then run the load again",
-    "23505": "somebody else wrote the same rows at the same time: run the load again",
+    "23505": "another program wrote the same rows at the same time: run the load again",
 }
 
 
 class Patience:
-    """Waits 0.5 s, then 1, 2, 4 up to 15, until `seconds` have been spent on waiting."""
+    """Waits 0.5 s, then 1, 2, 4 and so on up to 15 s, for at most `seconds` in total."""
 
     def __init__(self, seconds: float) -> None:
         self._left = seconds
         self._next = 0.5
 
     def wait(self, reason: str) -> bool:
-        """Waits and says why; false, without waiting, when all is spent."""
+        """Log the reason and wait; return false at once if no waiting time is left."""
         if self._left <= 0:
             return False
         delay = min(self._next, self._left, 15.0)
@@ -71,20 +71,27 @@ class Patience:
 
 
 class Warehouse:
-    """Runs work on a connection, again from its beginning when the server was away.
+    """Runs work in transactions, and repeats it from the beginning when the server was away.
 
-    `patience` is how many seconds are spent on waiting before each piece of work is given up.
+    `patience` is the time in seconds to wait for the server before each piece of work fails.
     """
 
     def __init__(self, patience: float = 30.0) -> None:
         self._patience = patience
         self._connection: Connection | None = None
 
+    def __enter__(self) -> "Warehouse":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def run(self, work: Callable[[Connection], Result]) -> Result:
-        """Returns `work(connection)`, done in one transaction: committed, or rolled back.
+        """Return `work(connection)`, run in one transaction that commits or rolls back.
 
         Raises:
-            WarehouseError: no server in time, no access, or the server refused a statement.
+            WarehouseError: The server did not answer in time, or it refused the login or a
+                statement.
         """
         patience = Patience(self._patience)
         while True:
@@ -101,7 +108,7 @@ class Warehouse:
                 self.close()
                 if not lost and not isinstance(error, psycopg2.Error):
                     raise
-                if not _passes(error, lost):
+                if not _is_transient(error, lost):
                     raise WarehouseError(_explain(error)) from error
                 if not patience.wait(f"the warehouse is away ({_first_line(error)})"):
                     raise WarehouseError(
@@ -114,22 +121,23 @@ class Warehouse:
 
     def _roll_back(self) -> None:
         try:
-            self._connection.rollback()
-        except psycopg2.Error:  # the connection is gone, and the transaction with it
+            if self._connection is not None:
+                self._connection.rollback()
+        except psycopg2.Error:  # the connection is lost, and its transaction with it
             self.close()
 
     def close(self) -> None:
-        """Ends the session; what was not committed is gone."""
+        """End the session; the server rolls back an open transaction."""
         if self._connection is not None:
             self._connection.close()
         self._connection = None
 
     def _connect(self) -> Connection:
         if self._connection is None or self._connection.closed:
-            settings = {
+            settings: dict[str, Any] = {
                 "application_name": "data-ingestion",
-                **PEER_IS_GONE,
-                "client_encoding": "UTF8",  # whatever PGCLIENTENCODING says: what COPY gets is that
+                **PEER_TIMEOUTS,
+                "client_encoding": "UTF8",  # COPY sends UTF-8, whatever PGCLIENTENCODING says
             }
             if "PGCONNECT_TIMEOUT" not in os.environ:
                 settings["connect_timeout"] = 10
@@ -138,37 +146,39 @@ class Warehouse:
         return self._connection
 
 
-def _passes(error: Exception, lost: bool) -> bool:
-    """Whether the same may go well later: the server was away, not: the server said no."""
+def _is_transient(error: Exception, lost: bool) -> bool:
+    """Return whether a retry can succeed: the server was away, and did not refuse the work."""
     code = getattr(error, "pgcode", None) or ""
     if code:
-        return code in PASSING or code.startswith("08")
+        return code in TRANSIENT_STATES or code.startswith("08")
     text = str(error)
-    if any(part in text for part in PASSING_TEXTS):
+    if any(part in text for part in TRANSIENT_TEXTS):
         return True
-    # libpq gives refused connections no code; what the server itself refused says FATAL.
+    # libpq gives a refused connection no code. A refusal by the server itself contains FATAL.
     return lost and "FATAL" not in text and "no password supplied" not in text
 
 
-def _explain(error: psycopg2.Error) -> str:
+def _explain(error: Exception) -> str:
     text = _first_line(error)
-    if error.pgcode:
-        advice = ADVICE.get(error.pgcode, "")
+    code = getattr(error, "pgcode", None)
+    if code:
+        advice = ADVICE.get(code, "")
         return f"the warehouse refused: {text}" + (f": {advice}" if advice else "")
-    who = f"{os.environ.get('PGUSER') or 'the default user'} at {_address()}"
+    role = f"{os.environ.get('PGUSER') or 'the default user'} at {_address()}"
     if "password" in text:
-        return f"the warehouse refused {who} ({text}): check PGUSER and PGPASSWORD"
-    return f"the warehouse refused {who} ({text}): check PGHOST, PGPORT, PGUSER and PGDATABASE"
+        return f"the warehouse refused {role} ({text}): check PGUSER and PGPASSWORD"
+    return f"the warehouse refused {role} ({text}): check PGHOST, PGPORT, PGUSER and PGDATABASE"
 
 
 def _first_line(error: Exception) -> str:
-    if not isinstance(error, psycopg2.Error):  # what psycopg2 makes of a COPY that was cut off
+    if not isinstance(error, psycopg2.Error):  # psycopg2 raises others when a COPY is cut off
         return "the connection was lost"
     text = (error.diag.message_primary or str(error)).strip()
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    # Of several addresses tried (::1, 127.0.0.1) the last one's line tells the most.
-    told = [line for line in lines if "failed" in line or "FATAL" in line][-1:] or lines
-    return printable(told[0] if told else type(error).__name__).rstrip(".")
+    # libpq tries every address of a host (::1, 127.0.0.1). The last failure says the most.
+    failures = [line for line in lines if "failed" in line or "FATAL" in line]
+    lines = failures[-1:] or lines
+    return printable(lines[0] if lines else type(error).__name__).rstrip(".")
 
 
 def _address() -> str:

@@ -1,0 +1,1 @@
+"""Files of every supported format, read as a stream of UTF-8 CSV."""

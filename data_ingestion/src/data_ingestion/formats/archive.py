@@ -1,0 +1,138 @@
+"""Zips from untrusted sources, with limits on the unpacked bytes.
+
+The limits hold whatever size the zip's directory states.
+
+A plain CSV in a zip needs no bound, because it is read as a stream. A workbook does: its parts are
+XML, some are held in memory as a whole, and others grow while they are read.
+"""
+
+import zipfile
+from typing import IO
+from xml.parsers import expat
+
+from data_ingestion.errors import InputError, printable
+from data_ingestion.formats.private_apis import directory_size
+
+# ZipFile holds the directory in memory. This size is enough for some ten thousand files.
+MAX_DIRECTORY = 1 << 20
+# For other methods, such as bzip2, Python unpacks everything that a few bytes stand for at once,
+# which can be gigabytes.
+METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+# The limit for a part of a workbook without a limit of its own. openpyxl turns the part into
+# objects, which take some hundred times its size.
+MAX_PART = 4 << 20
+READ_SIZE = 1 << 14
+
+
+def check_directory(file: IO[bytes]) -> None:
+    """Raise InputError if the zip's directory is too large to hold in memory."""
+    if (directory_size(file) or 0) > MAX_DIRECTORY:
+        raise InputError("is a zip with more than ten thousand files: it must hold exactly one")
+
+
+def check_member(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:
+    """Return the directory's entry of a file that can be unpacked as a stream.
+
+    Raises:
+        InputError: The file has a password, or a compression method other than deflate.
+    """
+    member = archive.getinfo(name)
+    if member.flag_bits & 1:
+        raise InputError("is a zip with a password: unpack it first")
+    if member.compress_type not in METHODS:
+        raise InputError("is a zip that is not compressed with deflate: unpack it first")
+    return member
+
+
+class Part:
+    """A part of a workbook, open for reading, with bounds.
+
+    Args:
+        file: The unpacked part.
+        name: Its name in the archive.
+        limit: The largest number of bytes to read in total.
+        row_limit: The largest number of bytes to read between two calls of `end_row`.
+    """
+
+    def __init__(self, file: IO[bytes], name: str, limit: int, row_limit: int) -> None:
+        self._file, self._name = file, printable(name)
+        self._limit, self._left = limit, limit
+        self._row_limit, self._row_left = row_limit, row_limit
+
+    def __enter__(self) -> "Part":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def end_row(self) -> None:
+        """State that the row read so far is processed and out of memory."""
+        self._row_left = self._row_limit
+
+    def read(self, size: int = -1) -> bytes:
+        """Return the next `size` bytes, or all.
+
+        Raises:
+            InputError: The part is longer than its limits.
+        """
+        if size < 0:
+            return b"".join(iter(lambda: self.read(READ_SIZE), b""))
+        data = self._file.read(size)
+        self._left -= len(data)
+        self._row_left -= len(data)
+        if self._left < 0:
+            raise too_long(self._name, self._limit)
+        if self._row_left < 0:
+            raise InputError(
+                f"has more than {self._row_limit >> 20} MB between two rows of {self._name}: "
+                "save the sheet as CSV and load that"
+            )
+        return data
+
+
+class Workbook(zipfile.ZipFile):
+    """The zip of a workbook. Its parts are bounded and have no document type.
+
+    OOXML forbids document types (ECMA-376 part 2). Entities, with which a small file expands to a
+    huge one, need a document type.
+    """
+
+    def open(self, name: str, *_: object) -> Part:  # type: ignore[override]
+        """Return a part that openpyxl reads."""
+        return self.part(name, MAX_PART)
+
+    def part(self, name: str, limit: int, row_limit: int | None = None) -> Part:
+        """Return a part that may unpack to `limit` bytes, with `row_limit` bytes per row.
+
+        Raises:
+            InputError: The directory states a larger size, or the part has a document type.
+            KeyError: The archive has no such part.
+        """
+        if check_member(self, name).file_size > limit:
+            raise too_long(printable(name), limit)
+        row_limit = row_limit or limit
+        with Part(super().open(name), name, limit, row_limit) as beginning:
+            if _has_doctype(beginning):
+                raise InputError(f"has a document type in {printable(name)}: this is no workbook")
+        return Part(super().open(name), name, limit, row_limit)
+
+
+def too_long(name: str, limit: int) -> InputError:
+    """Return the error for a part with that name that is longer than `limit` bytes."""
+    return InputError(
+        f"unpacks to more than {limit >> 20} MB of {name}: save the sheet as CSV and load that"
+    )
+
+
+def _has_doctype(part: Part) -> bool:
+    """Return whether an XML document has a document type, which comes before its first element."""
+    is_doctype: list[bool] = []
+    parser = expat.ParserCreate()
+    parser.StartDoctypeDeclHandler = lambda *_: is_doctype.append(True)
+    parser.StartElementHandler = lambda *_: is_doctype.append(False)
+    try:
+        while not is_doctype and (piece := part.read(READ_SIZE)):
+            parser.Parse(piece)
+    except expat.ExpatError:  # openpyxl's parser reports broken XML
+        pass
+    return is_doctype[:1] == [True]

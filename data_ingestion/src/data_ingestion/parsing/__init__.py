@@ -1,0 +1,1 @@
+"""CSV bytes to records and values; records that break the rules become rejects."""

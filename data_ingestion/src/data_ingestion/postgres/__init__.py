@@ -1,0 +1,1 @@
+"""The warehouse: its connection, the schema `raw`, and COPY's binary format."""
