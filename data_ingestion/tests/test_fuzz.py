@@ -21,10 +21,10 @@ from torture_table import CLEAN
 
 from data_ingestion.contracts import Columns
 from data_ingestion.errors import InputError
+from data_ingestion.formats.sources import CHUNK, Source
 from data_ingestion.model import Dialect
 from data_ingestion.parsing.records import RecordReader
 from data_ingestion.parsing.values import read_values
-from data_ingestion.formats.sources import CHUNK, Source
 
 FULL = os.environ.get("FAULTS") == "full"
 CHECKED = settings(

@@ -139,7 +139,7 @@ def test_a_load_without_memory_skips_existing_rows(
 @pytest.mark.parametrize("memory", ["0", "256"])
 @pytest.mark.parametrize("empty", ["truncate raw.transactions", "delete from raw.transactions"])
 def test_a_table_that_was_emptied_is_loaded_as_a_new_one(warehouse, run, empty, memory):
-    """Duplicates beyond the memory are dropped after the COPY, so no unique index may exist yet."""
+    """Duplicates beyond the memory are deleted after the COPY, before the unique index exists."""
     definitions = "select indexdef from pg_indexes where tablename = 'transactions'"
     assert run("load", SAMPLE).code == 0
     indexes = set(warehouse.query(definitions))

@@ -6,8 +6,8 @@ import numpy as np
 import psycopg2
 import pytest
 
-from data_ingestion.postgres.copy_format import HASH
 from data_ingestion.dedup import SeenRows
+from data_ingestion.postgres.copy_format import HASH
 
 
 def random_chunks(seed: int) -> list[np.ndarray]:
