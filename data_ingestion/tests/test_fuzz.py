@@ -152,10 +152,10 @@ RECORDS, OPEN_QUOTE = b"h,i,j\n", b'h,i,j\n1,2,"'
 UNITS = [b'""', b",", b"\n", b"x", b"x\n", b'"",', b",,\n", b'x"\n', b"\0\n"]
 # The combinations that take the most memory. The last has longer lines, because each costs time.
 WORST = [
-    (OPEN_QUOTE, b"\n"),
+    pytest.param(OPEN_QUOTE, b"\n", marks=pytest.mark.long),
     (OPEN_QUOTE, b'""'),
     (RECORDS, b"x\n"),
-    (RECORDS, b"x" * 30 + b'"\n'),
+    pytest.param(RECORDS, b"x" * 30 + b'"\n', marks=pytest.mark.long),
 ]
 
 

@@ -17,8 +17,10 @@ from torture import cases, sample_cases
 from torture_table import Case, Values
 
 FULL = os.environ.get("FAULTS") == "full"
-# The cases are split into parts so that pytest's workers run them in parallel.
-PARTS = 8 if FULL else 2
+# Which generated cases a test takes: every step-th, and of those one of several equal parts, which
+# the workers share. `make test` takes every 40th case, `make test-all` every 5th.
+SAMPLES = [(40, 0, 1), *(pytest.param(5, part, 2, marks=pytest.mark.long) for part in range(2))]
+ALL = [(1, part, 8) for part in range(8)]
 MANY = ("--max-rejects", "100000")
 CORRECT, REFUSED, WRONG = "loaded correctly", "refused", "silently wrong"
 UNDETECTABLE = "wrong, but not detectable"
@@ -26,13 +28,13 @@ OURS, OURS_MANY = "data-ingestion", "data-ingestion, rejects allowed"
 CLEAR = "delete from raw.transactions; delete from raw._loads; delete from raw._rejects"
 
 
-@pytest.mark.parametrize("part", range(PARTS))
-def test_no_damage_shifts_a_value_or_loses_a_row(warehouse, run, tmp_path, part):
+@pytest.mark.parametrize(("step", "part", "parts"), ALL if FULL else SAMPLES)
+def test_no_damage_shifts_a_value_or_loses_a_row(warehouse, run, tmp_path, step, part, parts):
     assert run("init").code == 0
     path = tmp_path / "transactions.csv"
     problems = []
-    chosen = cases(every_position=True) if FULL else sample_cases(every=5)
-    for case in islice(chosen, part, None, PARTS):
+    chosen = cases(every_position=True) if FULL else sample_cases(every=step)
+    for case in islice(chosen, part, None, parts):
         path.write_bytes(case.data)
         warehouse.query(CLEAR)
         outcome = run("load", path, *case.options)
@@ -92,6 +94,7 @@ def _case_problems(case: Case, outcome: Outcome, warehouse: Warehouse) -> Iterat
             yield f"line {number} is {first[:80]!r}, not {text[:80]!r} ({reason})"
 
 
+@pytest.mark.long
 def test_the_loader_is_never_silently_wrong(warehouse, run, tmp_path, capsys):
     """Count the results of the loader and other tools, print them and write them for the docs."""
     assert run("init").code == 0
