@@ -1,6 +1,7 @@
 # Every command of the project. `make` prints the list.
 
-UV_VERSION := 0.13.9
+# The only place of uv's version is pyproject.toml. The image builds get it as a build argument.
+export UV_VERSION := $(shell sed -n 's/^required-version = "==\(.*\)"$$/\1/p' pyproject.toml)
 PYTHON ?= python3
 # uv lives in a folder of the project. Nothing is installed into the system.
 UV := .tools/uv-$(UV_VERSION)/bin/uv
@@ -50,11 +51,9 @@ demo-status: install-stack ## Show the processes, addresses and logins
 
 ##@ The stack in Docker
 
-# The Docker engine mounts this folder into the task containers and accepts only absolute paths.
-# Compose reads all other settings from .env itself.
-export DATA_FOLDER = $(abspath $(or $(DATA_DIR),$(shell sed -n 's/^DATA_DIR=//p' .env 2>/dev/null)))
+# `elt compose` runs `docker compose` with the settings of .env.
 # `make up DEV=1` mounts DAGs and configuration from this folder over those in the image.
-COMPOSE := docker compose $(if $(DEV),--file docker-compose.yaml --file docker-compose.dev.yaml)
+COMPOSE := $(ELT) compose -- $(if $(DEV),--file docker-compose.yaml --file docker-compose.dev.yaml)
 IMAGES := elt/airflow elt/superset elt/data-ingestion elt/dbt
 
 .PHONY: up down clean ps build build-all-images populate-db
@@ -64,17 +63,17 @@ up: install-stack ## Build missing images, start the stack and wait until it is 
 	@$(COMPOSE) up --detach --wait || { $(ELT) docker-explain; exit 1; }
 	@$(ELT) addresses
 
-down: ## Stop the stack and keep its data
+down: install-stack ## Stop the stack and keep its data
 	@$(COMPOSE) --profile tasks down --remove-orphans
 
-clean: ## Stop the stack and delete its data, after confirmation (FORCE=1 skips it)
+clean: install-stack ## Stop the stack and delete its data, after confirmation (FORCE=1 skips it)
 	@$(CONFIRM)
 	@$(COMPOSE) --profile tasks down --remove-orphans --volumes
 
-ps: ## Show the containers
+ps: install-stack ## Show the containers
 	@$(COMPOSE) ps --all
 
-build: env ## Build all images
+build: install-stack ## Build all images
 	@$(COMPOSE) --profile tasks build
 
 build-all-images: build

@@ -24,16 +24,17 @@ from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
-from elt_stack import demo
+from elt_stack import services
+from elt_stack.environments import embedded_server, service_environment
 from elt_stack.ports import PORTS, free_port
 from elt_stack.settings import PROJECT, Settings
-from elt_stack.stack import Stack
+from elt_stack.supervisor import Supervisor
 
 COMMANDS = (
-    ("data_ingestion", "loader", ("data-ingestion", "load"), (0,)),
-    ("dbt", "transformer", ("dbt", "run"), (0,)),
+    ("data_ingestion", ("data-ingestion", "load"), (0,)),
+    ("dbt", ("dbt", "run"), (0,)),
     # `dbt test` fails by design, because the sample has backdated transactions.
-    ("dbt", "transformer", ("dbt", "test", "--exclude-resource-type", "unit_test"), (1,)),
+    ("dbt", ("dbt", "test", "--exclude-resource-type", "unit_test"), (1,)),
 )
 EMPTY = """
 do $$
@@ -61,17 +62,17 @@ def stack() -> Iterator[Settings]:
     os.environ |= {port: str(free_port()) for port in PORTS}
     settings = Settings.load()
     try:
-        demo.start(settings)
-        demo.wait_for_superset(settings)
+        services.start(settings)
+        services.wait_for_superset(settings)
         yield settings
     finally:
-        Stack(settings).reset()
+        Supervisor(settings).reset()
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def empty(settings: Settings) -> None:
     """Delete all rows but keep the tables, as after the start of a stack."""
-    with contextlib.closing(settings.server.connect()) as connection:
+    with contextlib.closing(embedded_server(settings).connect()) as connection:
         connection.autocommit = True
         with connection.cursor() as cursor:
             cursor.execute(EMPTY)
@@ -84,12 +85,12 @@ def run_dag(settings: Settings) -> dict[str, float]:
     Raises:
         SystemExit: Another task than the test task failed, or no task failed.
     """
-    api, began = demo.airflow(settings), time.time()
-    run_id = api.trigger(demo.DAG)
-    while not (run := api.run(demo.DAG, run_id))["end_date"]:
+    api, began = services.airflow_client(settings), time.time()
+    run_id = api.trigger(services.DAG)
+    while not (run := api.run(services.DAG, run_id))["end_date"]:
         time.sleep(0.5)
     seconds = {"dag": datetime.fromisoformat(run["end_date"]).timestamp() - began}
-    tasks = api.tasks(demo.DAG, run_id)
+    tasks = api.tasks(services.DAG, run_id)
     for task in tasks:
         seconds[task["task_id"]] = task["duration"]
     failed = [task["task_id"] for task in tasks if task["state"] != "success"]
@@ -105,8 +106,8 @@ def run_commands(settings: Settings) -> float:
         SystemExit: A command ended with an unexpected exit code.
     """
     seconds = 0.0
-    for component, role, command, codes in COMMANDS:
-        environment = settings.base_environment() | settings.libpq_environment(role)
+    for component, command, codes in COMMANDS:
+        environment = service_environment(settings, component)
         environment["DBT_ENV_SECRET_PGPASSWORD"] = environment["PGPASSWORD"]
         home = PROJECT / component
         program = home / ".venv" / "bin" / command[0]

@@ -7,6 +7,7 @@ SUPERSET_SECRET_KEY     signs sessions; secret, and the same after a restart
 PGHOST, PGPORT, PGDATABASE, PGUSER, PGPASSWORD   the warehouse, read by libpq
 SUPERSET_CACHE_URL      redis://…; if unset, the cache is files below SUPERSET_HOME
 ELT_ENV                 dev or test allow a weak secret key, other values do not
+SHORTEST_KEY            shortest secret key outside dev and test, in characters (see service.env)
 """
 
 from __future__ import annotations
@@ -31,7 +32,6 @@ KNOWN_KEYS = {
     "\2\1thisismyscretkey\1\2\\e\\y\\y\\h",
     r"\2\1thisismyscretkey\1\2\e\y\y\h",
 }
-MIN_KEY_LENGTH = 32
 
 
 def setting(name: str) -> str:
@@ -55,9 +55,9 @@ def secret_key() -> str:
     if os.environ.get("ELT_ENV") not in ("dev", "test"):
         if key in KNOWN_KEYS:
             raise SystemExit("SUPERSET_SECRET_KEY is publicly known: set your own in .env")
-        if len(key) < MIN_KEY_LENGTH:
+        if len(key) < int(shortest := setting("SHORTEST_KEY")):
             raise SystemExit(
-                f"SUPERSET_SECRET_KEY is too short: use at least {MIN_KEY_LENGTH} characters"
+                f"SUPERSET_SECRET_KEY is too short: use at least {shortest} characters"
             )
     return key
 

@@ -20,7 +20,6 @@ from decimal import Decimal
 from pathlib import Path
 
 import psutil
-import psycopg2
 
 from support import PROJECT, Stack, amount
 
@@ -125,17 +124,6 @@ def component_process(stack: Stack, task: str) -> psutil.Process | None:
             if command in words and Path(words[words.index(command) - 1]).name == name:
                 return process
     return None
-
-
-def metadata(stack: Stack, statement: str) -> list[tuple]:
-    """Query Airflow's own database, which works while its api-server is down."""
-    connection = psycopg2.connect(
-        host="127.0.0.1", port=stack.environment["WAREHOUSE_PORT"], dbname="airflow",
-        user="postgres", password=stack.environment["POSTGRES_PASSWORD"],
-    )  # fmt: skip
-    with contextlib.closing(connection), connection.cursor() as cursor:
-        cursor.execute(statement)
-        return cursor.fetchall()
 
 
 def start_by_hand(stack: Stack, role: str, *command: Path | str) -> subprocess.Popen:

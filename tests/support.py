@@ -8,7 +8,6 @@ import json
 import os
 import re
 import secrets
-import socket
 import subprocess
 import threading
 import urllib.request
@@ -19,16 +18,12 @@ from pathlib import Path
 import psutil
 import psycopg2
 
+from elt_stack.ports import free_port
+
 PROJECT = Path(__file__).resolve().parents[1]
 SAMPLE = PROJECT / "data_ingestion" / "data" / "transactions_data.csv"
 DBT_PROJECT = (PROJECT / "dbt" / "dbt_project.yml").read_text()
 THRESHOLD = int(re.search(r"^ *large_withdrawal_threshold: (\d+)$", DBT_PROJECT, re.M)[1])
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @dataclass
@@ -76,14 +71,16 @@ class Stack:
         """The supervisor of all processes of a stack without Docker."""
         return psutil.Process(int((self.folder / "state" / "supervisord.pid").read_text()))
 
-    def connect(self, role: str = "postgres"):
+    def connect(self, role: str = "postgres", database: str = "warehouse"):
         return psycopg2.connect(
-            host="127.0.0.1", port=self.environment["WAREHOUSE_PORT"], dbname="warehouse",
+            host="127.0.0.1", port=self.environment["WAREHOUSE_PORT"], dbname=database,
             user=role, password=self.environment[f"{role.upper()}_PASSWORD"],
         )  # fmt: skip
 
-    def query(self, statement: str, role: str = "postgres") -> list[tuple]:
-        connection = self.connect(role)
+    def query(
+        self, statement: str, role: str = "postgres", database: str = "warehouse"
+    ) -> list[tuple]:
+        connection = self.connect(role, database)
         try:
             with connection, connection.cursor() as cursor:
                 cursor.execute(statement)

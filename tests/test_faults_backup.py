@@ -16,7 +16,6 @@ from harness import (
     TASKS,
     assert_consistent,
     component_process,
-    metadata,
     new_file,
     wait_until,
 )  # fmt: skip
@@ -43,7 +42,7 @@ def test_a_restored_stack_continues_the_run_of_its_backup(stack, expected, dag_r
     began = time.monotonic()
     restore = stack.make("restore", f"FROM={newest}", "FORCE=1", timeout=900)
     assert restore.returncode == 0, restore.stdout
-    wait_until(lambda: metadata(stack, UNFINISHED_RUNS) == [], 600)
+    wait_until(lambda: stack.query(UNFINISHED_RUNS, database="airflow") == [], 600)
     ended = time.monotonic() - began
     # The next run loads the rows that are missing in the backup.
     again = stack.make("trigger", f"FILE={file.name}", "BACKDATED=warn", timeout=600)

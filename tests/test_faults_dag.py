@@ -26,7 +26,6 @@ from harness import (
     TASKS,
     assert_consistent,
     component_process,
-    metadata,
     new_file,
     start_by_hand,
     wait_until,
@@ -82,8 +81,10 @@ def victim(stack: Stack, part: str, process: psutil.Process) -> psutil.Process:
 def has_ended(stack: Stack, task: str, before: int) -> bool:
     """Tell whether the task has ended in a run that is newer than the run with id `before`."""
     with contextlib.suppress(psycopg2.OperationalError):  # a killed server is still away
-        states = {name: state for name, state, *_ in metadata(stack, TASK_INSTANCES)}
-        newer = metadata(stack, NEWEST)[0][0] > before
+        states = {
+            name: state for name, state, *_ in stack.query(TASK_INSTANCES, database="airflow")
+        }
+        newer = stack.query(NEWEST, database="airflow")[0][0] > before
         return newer and states.get(task) in ("success", "failed", "upstream_failed")
     return False
 
@@ -97,7 +98,7 @@ def run_with_faults(
         The finished `make trigger`, and the time of the kill by task.
     """
     killed = {}
-    before = metadata(stack, NEWEST)[0][0]
+    before = stack.query(NEWEST, database="airflow")[0][0]
     with ThreadPoolExecutor(1) as pool:
         trigger = pool.submit(
             stack.make, "trigger", f"FILE={file.name}", "BACKDATED=warn", timeout=900
@@ -130,7 +131,7 @@ def test_a_run_completes_although_parts_are_killed(stack, expected, dag_results,
     expected.add(file)
     trigger, killed = run_with_faults(stack, file, plan, rng)
     assert killed
-    instances = {task: rest for task, *rest in metadata(stack, TASK_INSTANCES)}
+    instances = {task: rest for task, *rest in stack.query(TASK_INSTANCES, database="airflow")}
     fatal = plan["test_transformed_data"] in FATAL_TO_TESTS
     for task in TASKS:
         state, tries, _ = instances[task]
@@ -171,7 +172,7 @@ def test_concurrent_runs_and_manual_loads_duplicate_nothing(stack, expected, dag
             assert load.returncode == 0, out
     for run in runs:
         assert {state for _, state in task_states(run.result())} == {"success"}, run.result()
-    second, first = metadata(stack, RUNS)
+    second, first = stack.query(RUNS, database="airflow")
     assert second[0] >= first[1]
     fault = "two concurrent DAG runs, beside two manual loads of the same files"
     compared = assert_consistent(stack, expected)

@@ -1,4 +1,4 @@
-"""One server for all tests of backups, and one backup of it."""
+"""Fixtures for the tests of backups: one server, and one backup of it."""
 
 from __future__ import annotations
 
@@ -9,31 +9,27 @@ from pathlib import Path
 
 import pytest
 
-from elt_stack import postgres
 from elt_stack.ports import free_port
 from elt_stack.settings import PROJECT
-from support import DOCKER, WAREHOUSE, elt, everything, statement
+from elt_stack.throwaway import throwaway_server
+from support import DOCKER, WAREHOUSE, all_contents, elt, execute
 
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory):
-    """A stack in what stands for Docker, with something in each database."""
-    place = tmp_path_factory.mktemp("stack")
-    (place / "docker").write_text(DOCKER)
-    (place / "docker").chmod(0o755)
-    (place / "data").mkdir()
-    with (
-        postgres.throwaway(PROJECT / "init_db.sql") as server,
-        pytest.MonkeyPatch.context() as environment,
-    ):
+    """Simulate a stack in Docker, with some content in each database."""
+    folder = tmp_path_factory.mktemp("stack")
+    (folder / "docker").write_text(DOCKER)
+    (folder / "docker").chmod(0o755)
+    (folder / "data").mkdir()
+    with throwaway_server() as server, pytest.MonkeyPatch.context() as environment:
         settings = {
-            "PATH": f"{place}:{os.environ['PATH']}",
-            "CALLS": str(place / "calls"),
+            "PATH": f"{folder}:{os.environ['PATH']}",
+            "CALLS": str(folder / "calls"),
             "PROGRAMS": str(Path(server["PSQL"]).parent),
-            "STATE_DIR": str(place / "state"),
-            "BACKUP_DIR": str(place / "backups"),
-            "DATA_DIR": str(place / "data"),
-            "DATA_FOLDER": str(place / "data"),
+            "STATE_DIR": str(folder / "state"),
+            "BACKUP_DIR": str(folder / "backups"),
+            "DATA_DIR": str(folder / "data"),
             "WAREHOUSE_PORT": server["PGPORT"],
             "AIRFLOW_PORT": str(free_port()),
             "SUPERSET_PORT": str(free_port()),
@@ -46,26 +42,26 @@ def stack(tmp_path_factory):
             environment.setenv(name, value)
         psql = [server["PSQL"], "--quiet", "--no-psqlrc", "--dbname=postgres"]
         subprocess.run([*psql, f"--file={PROJECT / 'metadata_init.sql'}"], check=True)
-        statement(WAREHOUSE)
-        statement("create table slices as select 1 as id; create table dashboards ()", "superset")
-        statement("set role airflow; create table public.dag_run (id int)", "airflow")
-        yield place
+        execute(WAREHOUSE)
+        execute("create table slices as select 1 as id; create table dashboards ()", "superset")
+        execute("set role airflow; create table public.dag_run (id int)", "airflow")
+        yield folder
 
 
 @pytest.fixture(scope="module")
 def saved(stack) -> tuple[Path, dict]:
-    """A backup, put aside, and what the databases held then."""
-    held = everything()
-    assert len(held) > 10
+    """Make a backup outside BACKUP_DIR. Return its folder and the content of the databases."""
+    contents = all_contents()
+    assert len(contents) > 10
     done = elt("backup")
-    assert done.returncode == 0, done.stdout
+    assert done.returncode == 0, done.output
     (folder,) = (stack / "backups").iterdir()
-    (stack / "backups").rename(stack / "aside")
-    return stack / "aside" / folder.name, held
+    (stack / "backups").rename(stack / "saved")
+    return stack / "saved" / folder.name, contents
 
 
 @pytest.fixture
 def folder(stack, saved) -> Path:
-    """A copy of it in BACKUP_DIR, for one test."""
+    """Copy the backup into BACKUP_DIR, for one test."""
     shutil.rmtree(stack / "backups", ignore_errors=True)
     return shutil.copytree(saved[0], stack / "backups" / saved[0].name)

@@ -1,6 +1,7 @@
-"""What stands for a stack in Docker: Postgres' programs run where the containers would be.
+"""A simulated stack in Docker.
 
-A real server holds what the warehouse's and the metadata's would.
+DOCKER is a script that takes the place of the docker command. It runs Postgres's programs on this
+machine in place of the containers. One real server holds the databases of both servers.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ case "$1 $command" in
     exec "$PSQL" --no-psqlrc --file init_db.sql ;;
 esac
 """
-# As many kinds of things as there are in a warehouse, owned as they are there.
+# The kinds of objects that a warehouse contains, with their owners.
 WAREHOUSE = """
     set role loader;
     create table raw.transactions (_row_hash text primary key, details text);
@@ -77,8 +78,8 @@ RIGHTS = """
 """
 
 
-def statement(sql: str, database: str = "warehouse") -> None:
-    """Run it as the superuser."""
+def execute(sql: str, database: str = "warehouse") -> None:
+    """Run statements as the superuser."""
     with contextlib.closing(psycopg2.connect(dbname=database)) as connection:
         connection.autocommit = True
         connection.cursor().execute(sql)
@@ -86,36 +87,41 @@ def statement(sql: str, database: str = "warehouse") -> None:
 
 @dataclass
 class Done:
-    """What a command came to."""
+    """The exit code and the output, with errors, of a command."""
 
     returncode: int
-    stdout: str
+    output: str
 
 
-def elt(*arguments: str, said: str = "") -> Done:
-    """Run `elt`, in this process, which knows its modules already; `said` is typed."""
-    printed = io.StringIO()
+def elt(*arguments: str, typed: str = "") -> Done:
+    """Run `elt` within this process, which saves the import of its modules.
+
+    Args:
+        *arguments: the command line.
+        typed: the standard input.
+    """
+    output = io.StringIO()
     with (
         mock.patch("sys.argv", ["elt", *arguments]),
-        mock.patch("sys.stdin", io.StringIO(said)),
-        contextlib.redirect_stdout(printed),
-        contextlib.redirect_stderr(printed),
+        mock.patch("sys.stdin", io.StringIO(typed)),
+        contextlib.redirect_stdout(output),
+        contextlib.redirect_stderr(output),
     ):
-        return Done(cli.main(), printed.getvalue())
+        return Done(cli.main(), output.getvalue())
 
 
 def refused(*arguments: str, run: Callable[..., Done] = elt, **options) -> str:
-    """What a command that must fail, and change nothing, says in its last line."""
-    before = everything()
+    """Run a command that must fail and change nothing. Return the last line of its output."""
+    before = all_contents()
     done = run(*arguments, **options)
-    assert done.returncode == 1, done.stdout
-    assert everything() == before
-    return done.stdout.splitlines()[-1]
+    assert done.returncode == 1, done.output
+    assert all_contents() == before
+    return done.output.splitlines()[-1]
 
 
-def everything() -> dict:
-    """All that is in the databases: their names, rows, owners and rights."""
-    found = {}
+def all_contents() -> dict:
+    """Return the names, rows, owners and rights of everything in the databases."""
+    contents = {}
     for database in ("warehouse", "airflow", "superset"):
         with contextlib.closing(psycopg2.connect(dbname=database)) as connection:
             cursor = connection.cursor()
@@ -125,8 +131,8 @@ def everything() -> dict:
                 if kind in "rv":
                     cursor.execute(f"select t::text from {relation} as t order by 1")
                     rows = cursor.fetchall()
-                found[database, relation] = kind, properties, rows
-            for what in (RIGHTS, "select datname, datallowconn, datacl::text from pg_database"):
-                cursor.execute(what)
-                found[database, what] = sorted(cursor.fetchall())
-    return found
+                contents[database, relation] = kind, properties, rows
+            for query in (RIGHTS, "select datname, datallowconn, datacl::text from pg_database"):
+                cursor.execute(query)
+                contents[database, query] = sorted(cursor.fetchall())
+    return contents

@@ -1,8 +1,7 @@
-"""What `make up` looks at before Compose starts anything, where no engine is needed for it."""
+"""The checks of `make up`, and the environment of `docker compose`, without an engine."""
 
 import os
 import shutil
-import subprocess
 
 import pytest
 
@@ -11,15 +10,13 @@ from elt_stack import settings as module
 from elt_stack.errors import StackError
 from elt_stack.ports import PORTS, free_port
 from elt_stack.settings import PROJECT, Settings
-from support import DOCKER
+from support import DOCKER, elt
 
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    """A folder with the Makefile, a data folder, a program that stands for Docker."""
-    shutil.copy(PROJECT / "Makefile", tmp_path)
+    """Create a project folder with two data folders and a simulated docker command."""
     shutil.copy(PROJECT / ".env.example", tmp_path)
-    (tmp_path / "more.mk").write_text('data-folder: ; @echo "$$DATA_FOLDER"\n')
     (tmp_path / "the bank's").mkdir()
     (tmp_path / "bank").mkdir()
     (tmp_path / "docker").write_text(DOCKER)
@@ -30,39 +27,61 @@ def project(tmp_path, monkeypatch):
     monkeypatch.setenv("CALLS", str(tmp_path / "calls"))
     for name in PORTS:
         monkeypatch.setenv(name, str(free_port()))
-    for name in ("DATA_DIR", "DATA_FOLDER", "MAKEFLAGS", "MAKELEVEL"):
-        monkeypatch.delenv(name, raising=False)
+    monkeypatch.delenv("DATA_DIR", raising=False)
+    monkeypatch.setenv("DATA_FOLDER", "/set/in/the/shell")
     return tmp_path
 
 
-def check(project, monkeypatch, line: str) -> None:
-    """`elt docker-check` as make calls it, with that line in .env."""
+def write_env(project, line: str) -> None:
+    """Write a .env with this line in place of DATA_DIR's."""
     example = (project / ".env.example").read_text()
     filled = example.replace("PASSWORD=\n", "PASSWORD=a-password\n").replace("=\n", "=a-key\n")
     text = filled.replace("DATA_DIR=data_ingestion/data", line.format(project=project))
     (project / ".env").write_text(text)
-    command = ["make", "-f", "Makefile", "-f", "more.mk", "data-folder"]
-    made = subprocess.run(command, cwd=project, capture_output=True, text=True, check=True)
-    monkeypatch.setenv("DATA_FOLDER", made.stdout.strip())
-    docker.check(Settings.load())
-
-
-@pytest.mark.parametrize("line", ["DATA_DIR={project}/bank", "DATA_DIR=bank", "DATA_DIR=./bank/"])
-def test_a_data_folder_that_make_reads_alike_is_good(project, monkeypatch, line):
-    check(project, monkeypatch, line)
-    assert os.environ["DATA_FOLDER"] == str(project / "bank")
 
 
 @pytest.mark.parametrize(
-    "line",
+    ("line", "folder"),
     [
-        'DATA_DIR="{project}/bank"',
-        "DATA_DIR={project}/bank  # statements",
-        "DATA_DIR={project}/the bank's",
-        "DATA_DIR={project}/${{NOTHING}}bank",
-        "export DATA_DIR={project}/bank",
+        ("DATA_DIR={project}/bank", "bank"),
+        ("DATA_DIR=bank", "bank"),
+        ("DATA_DIR=./bank/", "bank"),
+        ('DATA_DIR="{project}/bank"', "bank"),
+        ("DATA_DIR={project}/bank  # statements", "bank"),
+        ("DATA_DIR={project}/the bank's", "the bank's"),
+        ("DATA_DIR={project}/${{NOTHING}}bank", "bank"),
+        ("export DATA_DIR={project}/bank", "bank"),
     ],
 )
-def test_a_data_folder_that_make_reads_otherwise_is_named(project, monkeypatch, line):
-    with pytest.raises(StackError, match=r"^Docker would get another DATA_DIR than .*without"):
-        check(project, monkeypatch, line)
+def test_compose_mounts_the_data_folder_that_elt_reads(project, monkeypatch, line, folder):
+    write_env(project, line)
+    docker.check(Settings.load())
+    commands = []
+    monkeypatch.setattr(os, "execvpe", lambda *command: commands.append(command))
+    elt("compose", "--", "--profile", "tasks", "ps", "--all")
+    ((program, arguments, environment),) = commands
+    assert program == "docker"
+    assert arguments == ["docker", "compose", "--profile", "tasks", "ps", "--all"]
+    assert environment["DATA_FOLDER"] == str(project / folder) == str(Settings.load().data_dir)
+
+
+def test_compose_gets_no_data_folder_if_none_is_set(project, monkeypatch):
+    """Docker must not mount the project folder. Compose reports the missing DATA_DIR."""
+    monkeypatch.delenv("DATA_FOLDER")
+    write_env(project, "DATA_DIR=")
+    assert "DATA_FOLDER" not in docker.compose_environment(Settings.read())
+
+
+@pytest.mark.parametrize("name", ['a"b', "a\\b", "Zürich"])
+def test_a_data_folder_that_the_docker_proxy_cannot_compare_is_refused(project, monkeypatch, name):
+    (project / name).mkdir()
+    write_env(project, "DATA_DIR=bank")
+    monkeypatch.setenv("DATA_DIR", str(project / name))
+    with pytest.raises(StackError, match="choose a path of ASCII characters"):
+        docker.check(Settings.load())
+
+
+def test_a_missing_data_folder_is_named(project):
+    write_env(project, "DATA_DIR=nowhere")
+    with pytest.raises(StackError, match=f"^DATA_DIR is {project}/nowhere, which is not a folder"):
+        docker.check(Settings.load())

@@ -1,4 +1,4 @@
-"""How the stack is configured: .env, what may be in it, and what stops a start."""
+"""The settings: how .env is written, read and checked."""
 
 import base64
 import re
@@ -10,6 +10,7 @@ from itertools import product
 import pytest
 
 from elt_stack import settings as module
+from elt_stack.environments import airflow_environment
 from elt_stack.errors import StackError
 from elt_stack.settings import PROJECT, Settings
 
@@ -19,7 +20,7 @@ ALERTS = "AIRFLOW_CONN_APPRISE_DEFAULT"
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    """A project folder with the example and the script that fills it; nothing of the shell."""
+    """Create a project folder without .env, in a shell without settings."""
     (tmp_path / "scripts").mkdir()
     shutil.copy(PROJECT / ".env.example", tmp_path)
     shutil.copy(PROJECT / "scripts" / "make_env.py", tmp_path / "scripts")
@@ -34,45 +35,47 @@ def make_env(project) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
-def written(project) -> dict[str, str]:
+def settings_in_file(project) -> dict[str, str]:
     return dict(SETTING.findall((project / ".env").read_text()))
 
 
-def test_each_empty_value_of_the_example_becomes_a_secret_of_its_own(project):
+def test_each_empty_value_of_the_example_becomes_a_different_secret(project):
     make_env(project)
     example = dict(SETTING.findall((project / ".env.example").read_text()))
-    secrets = [written(project)[name] for name, value in example.items() if not value]
+    secrets = [settings_in_file(project)[name] for name, value in example.items() if not value]
     assert len(secrets) >= 8
     assert len(set(secrets)) == len(secrets)
     assert all(len(base64.urlsafe_b64decode(secret)) in (32, 64) for secret in secrets)
-    assert len(base64.urlsafe_b64decode(written(project)["AIRFLOW__CORE__FERNET_KEY"])) == 32
+    assert (
+        len(base64.urlsafe_b64decode(settings_in_file(project)["AIRFLOW__CORE__FERNET_KEY"])) == 32
+    )
     assert (project / ".env").stat().st_mode & 0o777 == 0o600
 
 
-def test_again_changes_nothing_and_adds_what_lacks(project):
+def test_make_env_adds_only_missing_settings(project):
     make_env(project)
-    before = written(project)
+    before = settings_in_file(project)
     assert make_env(project) == ""
-    lacking = re.sub(r"^REPORTER_PASSWORD=.*\n", "", (project / ".env").read_text(), flags=re.M)
-    (project / ".env").write_text(lacking)
+    incomplete = re.sub(r"^REPORTER_PASSWORD=.*\n", "", (project / ".env").read_text(), flags=re.M)
+    (project / ".env").write_text(incomplete)
     assert make_env(project) == ".env: added REPORTER_PASSWORD\n"
-    after = written(project)
+    after = settings_in_file(project)
     assert after.pop("REPORTER_PASSWORD") != before.pop("REPORTER_PASSWORD")
     assert after == before
 
 
-def emptied(project, name: str, value: str = "") -> None:
-    """Leave a setting of .env empty."""
+def set_value(project, name: str, value: str = "") -> None:
+    """Replace the value of a setting in .env."""
     text = (project / ".env").read_text()
     (project / ".env").write_text(re.sub(f"^{name}=.*$", f"{name}={value}", text, flags=re.M))
 
 
 @pytest.mark.parametrize("value", ["", '""', "  ", "''"])
-def test_again_fills_what_is_empty_where_it_stands(project, value):
+def test_make_env_fills_empty_values_in_place(project, value):
     make_env(project)
-    before = written(project)
+    before = settings_in_file(project)
     for name in before:
-        emptied(project, name, value)
+        set_value(project, name, value)
     assert make_env(project) == f".env: added {', '.join(before)}\n"
     lines = (project / ".env").read_text()
     assert [name for name, _ in SETTING.findall(lines)] == list(before)
@@ -81,35 +84,38 @@ def test_again_fills_what_is_empty_where_it_stands(project, value):
     assert not (project / ".env.part").exists()
 
 
-def test_an_empty_setting_is_missing_but_that_of_alerts_which_are_off_then(project):
+def test_every_setting_but_the_alert_url_is_required(project):
     make_env(project)
-    whole = (project / ".env").read_text()
-    insisted = set(re.findall(r"\$\{(\w+):\?", (PROJECT / "docker-compose.yaml").read_text()))
-    assert len(insisted) >= 12
-    for name in written(project):
-        emptied(project, name)
+    complete = (project / ".env").read_text()
+    files = [PROJECT / "docker-compose.yaml", *PROJECT.glob("*/service.env")]
+    required = {
+        name for path in files for name in re.findall(r"\$\{(\w+):\?", path.read_text())
+    }  # by Compose
+    assert len(required) >= 19
+    for name in settings_in_file(project):
+        set_value(project, name)
         if name == "ALERT_URL":
-            assert '"path": "none"' in Settings.load().airflow_environment()[ALERTS]
-            assert name not in insisted  # by Compose
+            assert '"path": "none"' in airflow_environment(Settings.load())[ALERTS]
+            assert name not in required
         else:
             with pytest.raises(StackError, match=f"^{name} missing in .env: run `make env`"):
                 Settings.load()
-        (project / ".env").write_text(whole)
+        (project / ".env").write_text(complete)
 
 
-def test_the_state_is_never_the_project_itself(project, monkeypatch):
+def test_an_empty_state_dir_is_not_the_project_folder(project, monkeypatch):
     make_env(project)
     monkeypatch.setenv("STATE_DIR", "")
-    assert Settings.load().state == project / ".state"  # which `make demo-reset` removes
+    assert Settings.load().state == project / ".state"  # `make demo-reset` deletes it
 
 
-def test_the_shell_wins_over_the_file(project, monkeypatch):
+def test_a_variable_of_the_shell_wins_over_env(project, monkeypatch):
     make_env(project)
     monkeypatch.setenv("AIRFLOW_PORT", "8090")
     assert Settings.load()["AIRFLOW_PORT"] == "8090"
 
 
-def test_a_file_that_lacks_a_setting_is_named_with_what_to_do(project):
+def test_missing_settings_are_named_with_the_command_that_adds_them(project):
     with pytest.raises(StackError, match="run `make env`"):
         Settings.load()
     (project / ".env").write_text("ELT_ENV=dev\n")
@@ -120,12 +126,12 @@ def test_a_file_that_lacks_a_setting_is_named_with_what_to_do(project):
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("ELT_ENV", "production", "ELT_ENV is 'production'; it can be dev"),
-        ("AIRFLOW_PORT", "80 80", "AIRFLOW_PORT is '80 80', which is no port"),
-        ("WAREHOUSE_PORT", "65536", "WAREHOUSE_PORT is '65536', which is no port"),
+        ("ELT_ENV", "production", "ELT_ENV is 'production': set it to one of dev"),
+        ("AIRFLOW_PORT", "80 80", "AIRFLOW_PORT is '80 80', which is not a port"),
+        ("WAREHOUSE_PORT", "65536", "WAREHOUSE_PORT is '65536', which is not a port"),
     ],
 )
-def test_a_value_that_cannot_be_is_named(project, monkeypatch, name, value, message):
+def test_an_invalid_value_is_named(project, monkeypatch, name, value, message):
     make_env(project)
     monkeypatch.setenv(name, value)
     with pytest.raises(StackError, match=re.escape(message)):
@@ -133,20 +139,18 @@ def test_a_value_that_cannot_be_is_named(project, monkeypatch, name, value, mess
 
 
 @pytest.mark.parametrize("environment", ["dev", "test", "prod"])
-def test_a_password_that_is_not_read_alike_by_all_is_refused_and_not_shown(
-    project, monkeypatch, environment
-):
+def test_a_password_that_needs_escaping_is_refused_and_not_shown(project, monkeypatch, environment):
     make_env(project)
     monkeypatch.setenv("ELT_ENV", environment)
-    names = [name for name in written(project) if name.endswith("_PASSWORD")]
+    names = [name for name in settings_in_file(project) if name.endswith("_PASSWORD")]
     assert len(names) == 9
     for name in names:
         monkeypatch.setenv(name, "Longer.Than-12_chars~=")
     Settings.load()
     for name, unsafe in product(names, "$@:/\\\"'#% {ä\n"):
-        with monkeypatch.context() as one:
-            one.setenv(name, f"Longer.Than-{unsafe}12")
-            with pytest.raises(StackError, match=f"^{name} may have only letters") as refused:
+        with monkeypatch.context() as changed:
+            changed.setenv(name, f"Longer.Than-{unsafe}12")
+            with pytest.raises(StackError, match=f"^{name} may contain only letters") as refused:
                 Settings.load()
         assert "Longer" not in str(refused.value)
         assert "\n" not in str(refused.value)
@@ -154,12 +158,12 @@ def test_a_password_that_is_not_read_alike_by_all_is_refused_and_not_shown(
 
 @pytest.mark.parametrize("environment", ["staging", "prod"])
 @pytest.mark.parametrize("secret", ["airflow", "Admin", "short"])
-def test_outside_dev_a_default_or_short_secret_stops_the_start(
+def test_outside_dev_a_default_or_short_password_is_refused(
     project, monkeypatch, environment, secret
 ):
     make_env(project)
     monkeypatch.setenv("ELT_ENV", environment)
-    monkeypatch.setenv("SUPERSET_ADMIN_PASSWORD", "long-enough-and-nobody-s")
+    monkeypatch.setenv("SUPERSET_ADMIN_PASSWORD", "long-enough-and-unknown")
     monkeypatch.setenv("AIRFLOW_ADMIN_PASSWORD", secret)
     with pytest.raises(StackError, match="AIRFLOW_ADMIN_PASSWORD is a default or too short"):
         Settings.load()
@@ -167,27 +171,36 @@ def test_outside_dev_a_default_or_short_secret_stops_the_start(
     assert Settings.load()["ELT_ENV"] == environment
 
 
-@pytest.mark.parametrize("weak", ["changeme", "x" * 11])
-def test_outside_dev_each_secret_is_looked_at(project, monkeypatch, weak):
+@pytest.mark.parametrize("weak", ["changeme", "too short"])
+def test_outside_dev_every_secret_is_checked(project, monkeypatch, weak):
     make_env(project)
     monkeypatch.setenv("ELT_ENV", "prod")
     example = SETTING.findall((project / ".env.example").read_text())
     names = [name for name, _ in example if module.is_secret(name)]
     assert len(names) >= 12
-    for name in names:
-        monkeypatch.setenv(name, "long-enough-and-mine")
+    lengths = {name: 12 if name.endswith("_PASSWORD") else 32 for name in names}
+    for name, length in lengths.items():
+        monkeypatch.setenv(name, "x" * length)
     Settings.load()
-    for name in names:
-        monkeypatch.setenv(name, weak)
-        with pytest.raises(StackError, match=f"^{name} is a default or too short"):
+    for name, length in lengths.items():
+        monkeypatch.setenv(name, "x" * (length - 1) if weak == "too short" else weak)
+        with pytest.raises(StackError, match=f"^{name} is a default or too short .* {length} char"):
             Settings.load()
-        monkeypatch.setenv(name, "long-enough-and-mine")
+        monkeypatch.setenv(name, "x" * length)
 
 
-def test_airflow_gets_neither_the_superusers_nor_the_reporters_password(project):
+@pytest.mark.parametrize("url", ['json://a"b', "json://a\\b", "json://a\nb"])
+def test_an_alert_url_that_is_no_json_text_is_refused(project, monkeypatch, url):
+    make_env(project)
+    monkeypatch.setenv("ALERT_URL", url)
+    with pytest.raises(StackError, match="^ALERT_URL contains a quotation mark"):
+        Settings.load()
+
+
+def test_airflow_gets_no_password_of_the_superuser_or_the_reporter(project):
     make_env(project)
     settings = Settings.load()
-    given = " ".join(settings.airflow_environment().values())
-    assert settings["LOADER_PASSWORD"] in given
-    assert settings["POSTGRES_PASSWORD"] not in given
-    assert settings["REPORTER_PASSWORD"] not in given
+    values = " ".join(airflow_environment(settings).values())
+    assert settings["LOADER_PASSWORD"] in values
+    assert settings["POSTGRES_PASSWORD"] not in values
+    assert settings["REPORTER_PASSWORD"] not in values

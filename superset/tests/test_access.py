@@ -161,6 +161,7 @@ class SourceAddress(requests.adapters.HTTPAdapter):
 KEY = "0123456789abcdef0123456789abcdef"
 CONFIGURED = {
     "SUPERSET_SECRET_KEY": KEY,
+    "SHORTEST_KEY": "32",
     "SUPERSET_DATABASE_URI": "postgresql://",
     "ELT_ENV": "prod",
 }

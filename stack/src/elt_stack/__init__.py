@@ -1,0 +1,1 @@
+"""Operate the stack: as plain processes, or in Docker."""

@@ -1,6 +1,7 @@
-"""`elt`: what the Makefile's targets call.
+"""`elt`: operate the stack. The Makefile's targets call this command.
 
-Exit codes: 0 done; 1 not as it should be, with a line that says why; a wrapped command's own.
+Exit codes: 0 success; 1 failure, with one line that says why; 130 interrupted. A command that runs
+another program ends with that program's exit code.
 """
 
 from __future__ import annotations
@@ -9,195 +10,213 @@ import argparse
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 
-from elt_stack import demo, docker, postgres, superset_export
-from elt_stack.backup import dump, restore
+from elt_stack import demo, docker, environments, postgres, services, superset_export
+from elt_stack.backup.dump import create_backup
+from elt_stack.backup.restore import restore
 from elt_stack.errors import StackError
-from elt_stack.runtimes import OWNERS
+from elt_stack.runtime import OWNERS
 from elt_stack.settings import PROJECT, Settings
-from elt_stack.stack import Stack
+from elt_stack.supervisor import Supervisor
+from elt_stack.throwaway import throwaway_server
+
+Command = Callable[[argparse.Namespace], int]
 
 
-def up(settings: Settings, _: argparse.Namespace) -> int:
-    """start the stack and wait until all of it is healthy"""
-    demo.start(settings)
-    demo.wait_for_superset(settings)
+def run_demo(_: argparse.Namespace) -> int:
+    """Start the stack, run the DAG on the sample, show the result."""
+    return demo.demo(Settings.load())
+
+
+def up(_: argparse.Namespace) -> int:
+    """Start the stack and wait until it is healthy."""
+    settings = Settings.load()
+    services.start(settings)
+    services.wait_for_superset(settings)
     return 0
 
 
-def run_demo(settings: Settings, _: argparse.Namespace) -> int:
-    """start the stack, run the DAG on the sample, show what came of it"""
-    return demo.demo(settings)
-
-
-def down(settings: Settings, _: argparse.Namespace) -> int:
-    """stop the stack; data stays"""
-    print("stopped" if Stack(settings).down() else "nothing was running")
+def down(_: argparse.Namespace) -> int:
+    """Stop the stack, keep its data."""
+    print("stopped" if Supervisor(Settings.load()).down() else "nothing was running")
     return 0
 
 
-def reset(settings: Settings, _: argparse.Namespace) -> int:
-    """stop the stack and forget all its data"""
-    Stack(settings).reset()
-    print("stopped, and all its data removed")
+def reset(_: argparse.Namespace) -> int:
+    """Stop the stack, delete all its data."""
+    Supervisor(Settings.load()).reset()
+    print("stopped, and all its data deleted")
     return 0
 
 
-def status(settings: Settings, _: argparse.Namespace) -> int:
-    """show the processes, and whether Airflow is healthy"""
-    processes = Stack(settings).processes()
+def status(_: argparse.Namespace) -> int:
+    """Show the processes, and whether Airflow and Superset are healthy."""
+    settings = Settings.load()
+    processes = Supervisor(settings).processes()
     if not processes:
         print("nothing is running: `make demo` starts it")
         return 1
     for process in processes:
         print(f"  {process['name']:<24}{process['statename']:<10}{process['description']}")
     health = {
-        "Airflow": demo.airflow(settings).healthy(),
-        "Superset": demo.superset_answers(settings),
+        "Airflow": services.airflow_client(settings).is_healthy(),
+        "Superset": services.superset_answers(settings),
     }
     for name, healthy in health.items():
         print(f"  {name} is {'healthy' if healthy else 'not healthy (yet)'}")
-    print(demo.addresses(settings))
+    print(services.addresses(settings))
     return 0 if all(health.values()) else 1
 
 
-def trigger(settings: Settings, arguments: argparse.Namespace) -> int:
-    """trigger the DAG and watch it; status 0 when each task succeeded"""
+def trigger(arguments: argparse.Namespace) -> int:
+    """Run the DAG and watch it; fail if a task fails."""
     fields = ("file", "full_refresh", "backdated_transactions")
     params = {name: value for name in fields if (value := getattr(arguments, name))}
-    tasks = demo.run_dag(settings, **params)
+    tasks = services.run_dag(Settings.load(), **params)
     return 0 if all(task["state"] == "success" for task in tasks.values()) else 1
 
 
-def logs(settings: Settings, _: argparse.Namespace) -> int:
-    """follow all logs"""
-    files = sorted(str(path) for path in settings.logs.glob("**/*.log"))
+def logs(_: argparse.Namespace) -> int:
+    """Follow all logs."""
+    folder = Settings.load().logs
+    files = sorted(str(path) for path in folder.glob("**/*.log"))
     if not files:
-        raise StackError(f"no log in {settings.logs}: `make demo` starts the stack")
+        raise StackError(f"there is no log in {folder}: `make demo` starts the stack")
     os.execvp("tail", ["tail", "-n", "20", "-F", *files])
 
 
-def psql(settings: Settings, arguments: argparse.Namespace) -> int:
-    """open psql in the warehouse, or run one statement"""
-    environment = os.environ | settings.libpq_environment(arguments.role)
+def psql(arguments: argparse.Namespace) -> int:
+    """Open psql in the warehouse, or run one statement."""
+    environment = os.environ | environments.libpq_environment(Settings.load(), arguments.role)
     options = ["--command", arguments.statement] if arguments.statement else []
     os.execve(environment["PSQL"], ["psql", *options], environment)
 
 
-def dbt(settings: Settings, arguments: argparse.Namespace) -> int:
-    """run dbt in the warehouse, as the role the DAG uses"""
+def dbt(arguments: argparse.Namespace) -> int:
+    """Run dbt in the warehouse, with the role of the DAG."""
     command = arguments.command
     if command[:2] == ["docs", "serve"] and "--port" not in command:
-        command = [*command, "--port", "8081"]  # dbt's default is Airflow's
-    environment = settings.base_environment() | settings.libpq_environment("transformer")
+        command = [*command, "--port", "8081"]  # dbt's default is Airflow's port, 8080
+    environment = environments.service_environment(Settings.load(), "dbt")
     program = PROJECT / "dbt" / ".venv" / "bin" / "dbt"
     return subprocess.run([program, *command], cwd=PROJECT / "dbt", env=environment).returncode
 
 
-def dashboard_export(settings: Settings, _: argparse.Namespace) -> int:
-    """write the dashboard, as it is in Superset now, into superset/assets"""
+def dashboard_export(_: argparse.Namespace) -> int:
+    """Write the dashboard, as it is in Superset now, into superset/assets."""
+    settings = Settings.load()
     address = f"http://127.0.0.1:{settings['SUPERSET_PORT']}"
     login = settings["SUPERSET_ADMIN_USER"], settings["SUPERSET_ADMIN_PASSWORD"]
     changed = superset_export.export(address, *login, PROJECT / "superset" / "assets")
-    print("\n".join(changed) or "nothing differs from what git has")
+    print("\n".join(changed) or "superset/assets is up to date")
     return 0
 
 
-def take_backup(settings: Settings, _: argparse.Namespace) -> int:
-    """dump all databases into a new folder of BACKUP_DIR"""
-    print(f"written: {dump.take(settings)}")
-    print("keep .env elsewhere: a backup is of no use without its keys, and does not have them")
+def backup(_: argparse.Namespace) -> int:
+    """Dump all databases into a new folder of BACKUP_DIR."""
+    print(f"written: {create_backup(Settings.load())}")
+    print("keep a copy of .env elsewhere: a backup does not contain its keys and needs them")
     return 0
 
 
-def restore_backup(settings: Settings, arguments: argparse.Namespace) -> int:
-    """replace the databases by those of a backup"""
-    restore.restore(settings, arguments.folder, arguments.only, sure=arguments.force)
+def restore_backup(arguments: argparse.Namespace) -> int:
+    """Replace the databases by those of a backup."""
+    restore(Settings.load(), arguments.folder, arguments.only, confirmed=arguments.force)
     return 0
 
 
-def docker_check(settings: Settings, _: argparse.Namespace) -> int:
-    """see that Docker can run the stack"""
-    docker.check(settings)
+def docker_check(_: argparse.Namespace) -> int:
+    """Check that Docker can run the stack."""
+    docker.check(Settings.load())
     return 0
 
 
-def docker_explain(_: Settings, __: argparse.Namespace) -> int:
-    """print why containers of the stack ended"""
-    print(docker.explain())
+def docker_explain(_: argparse.Namespace) -> int:
+    """Show why containers of the stack failed."""
+    print(docker.explain_failures(Settings.load()))
     return 0
 
 
-def addresses(settings: Settings, _: argparse.Namespace) -> int:
-    """print where the stack in Docker is, and its logins"""
-    print(demo.addresses(settings))
+def compose(arguments: argparse.Namespace) -> int:
+    """Run a `docker compose` command with the settings of .env."""
+    docker.check_installed()
+    # The settings are not checked, so that a stack whose .env is invalid can be stopped.
+    environment = docker.compose_environment(Settings.read())
+    os.chdir(PROJECT)
+    os.execvpe("docker", ["docker", "compose", *arguments.command], environment)
+
+
+def addresses(_: argparse.Namespace) -> int:
+    """Show the addresses and logins of the stack."""
+    print(services.addresses(Settings.load()))
     return 0
 
 
-def execute(settings: Settings, arguments: argparse.Namespace) -> int:
-    """become a command of a component, with all that component needs in its environment"""
-    environments = {
-        "airflow": settings.airflow_environment,
-        "superset": settings.superset_environment,
+def execute(arguments: argparse.Namespace) -> int:
+    """Run a program of Airflow or Superset in the environment of that component."""
+    factories = {
+        "airflow": environments.airflow_environment,
+        "superset": environments.superset_environment,
     }
-    environment = environments[arguments.component]()
-    os.environ["PATH"] = environment["PATH"]
+    environment = factories[arguments.component](Settings.load())
     os.execvpe(arguments.command[0], arguments.command, environment)
 
 
 def with_postgres(arguments: argparse.Namespace) -> int:
-    """run a command with a warehouse of its own, which is gone afterwards"""
-    with postgres.throwaway(PROJECT / "init_db.sql") as environment:
+    """Run a program with a temporary warehouse."""
+    with throwaway_server() as environment:
         return subprocess.run(arguments.command, env=os.environ | environment).returncode
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line."""
-    root = argparse.ArgumentParser(prog="elt", description=__doc__.splitlines()[0])
+    """Return the parser of the command line."""
+    root = argparse.ArgumentParser(prog="elt", description=(__doc__ or "").splitlines()[0])
     commands = root.add_subparsers(dest="name", required=True, metavar="COMMAND")
 
-    def add(name: str, function) -> argparse.ArgumentParser:
-        command = commands.add_parser(name, help=function.__doc__)
+    def add(name: str, function: Command) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=(function.__doc__ or "").rstrip("."))
         command.set_defaults(function=function)
         return command
 
-    for name, function in {
+    simple: dict[str, Command] = {
         "demo": run_demo, "up": up, "down": down,
         "reset": reset, "status": status, "logs": logs, "docker-check": docker_check,
         "docker-explain": docker_explain, "addresses": addresses,
-        "dashboard-export": dashboard_export, "backup": take_backup,
-    }.items():  # fmt: skip
+        "dashboard-export": dashboard_export, "backup": backup,
+    }  # fmt: skip
+    for name, function in simple.items():
         add(name, function)
     command = add("trigger", trigger)
-    command.add_argument("--file", help="name of a file in the data folder")
-    command.add_argument("--full-refresh", action="store_true", help="build all tables anew")
+    command.add_argument("--file", help="a file in the data folder")
+    command.add_argument("--full-refresh", action="store_true", help="rebuild all tables")
     command.add_argument("--backdated-transactions", choices=["error", "warn"])
     command = add("restore", restore_backup)
-    command.add_argument("--only", choices=list(OWNERS), help="that database, and no other")
-    command.add_argument("--force", action="store_true", help="without asking")
-    command.add_argument("folder", help="a backup: its path, or its name in BACKUP_DIR")
+    command.add_argument("--only", choices=list(OWNERS), help="restore only this database")
+    command.add_argument("--force", action="store_true", help="do not ask")
+    command.add_argument("folder", help="the backup's path, or its name in BACKUP_DIR")
     command = add("psql", psql)
     command.add_argument("--role", default=postgres.SUPERUSER, choices=postgres.ROLES)
     command.add_argument("statement", nargs="?")
     command = add("exec", execute)
     command.add_argument("component", choices=["airflow", "superset"])
     command.add_argument("command", nargs="+")
-    for name, function in {"dbt": dbt, "with-postgres": with_postgres}.items():
+    programs: dict[str, Command] = {
+        "compose": compose, "dbt": dbt, "with-postgres": with_postgres,
+    }  # fmt: skip
+    for name, function in programs.items():
         add(name, function).add_argument("command", nargs="*")
     return root
 
 
 def main() -> int:
-    """Run one command; a mistake of the user's is one line on stderr."""
+    """Run a command. An error that the user can fix is one line on stderr."""
     arguments = parser().parse_args()
+    function: Command = arguments.function
     try:
-        if arguments.function is with_postgres:
-            return with_postgres(arguments)
-        return arguments.function(Settings.load(), arguments)
-    except StackError as error:
+        return function(arguments)
+    except (StackError, OSError) as error:
         print(f"elt: {error}", file=sys.stderr)
-    except PermissionError as error:
-        print(f"elt: {error}: see AIRFLOW_ADMIN_PASSWORD in .env", file=sys.stderr)
     except KeyboardInterrupt:
         return 130
     return 1

@@ -1,25 +1,23 @@
-"""`make demo`: start, load the sample through the DAG, and show what came of it."""
+"""`make demo`: start the stack, load the sample through the DAG, and show the result."""
 
 from __future__ import annotations
 
 import contextlib
 import json
-import time
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import psycopg2.extras
-import requests
 
-from elt_stack.airflow_api import Airflow
+from elt_stack.environments import embedded_server
 from elt_stack.errors import StackError
-from elt_stack.ports import session
-from elt_stack.settings import WELL_KNOWN, Settings
-from elt_stack.stack import Stack
+from elt_stack.postgres import Server
+from elt_stack.services import addresses, run_dag, start, wait_for_superset
+from elt_stack.settings import Settings
 
-DAG = "transactions_elt"
-DASHBOARD = "/superset/dashboard/monitoring/"
 SAMPLE = "transactions_data.csv"
 FAILS_BY_DESIGN = "value_date_greater_than_transaction_date"
 
@@ -48,65 +46,40 @@ ACCOUNTS = """
 """
 
 
-def airflow(settings: Settings) -> Airflow:
-    """The stack's Airflow, with the login of .env."""
-    return Airflow(
-        f"http://127.0.0.1:{settings['AIRFLOW_PORT']}",
-        settings["AIRFLOW_ADMIN_USER"],
-        settings["AIRFLOW_ADMIN_PASSWORD"],
-    )
-
-
-def run_dag(settings: Settings, **params) -> dict[str, dict]:
-    """Trigger the DAG as a click in the UI does, and print each task's end.
-
-    Args:
-        settings: of the stack.
-        **params: fields of the trigger form.
-
-    Returns:
-        The task instances of the run by their ids.
-    """
-    api = airflow(settings)
-    run_id = api.trigger(DAG, **params)
-    print(f"run {run_id}", flush=True)
-    tasks = {}
-    for task in api.watch(DAG, run_id):
-        tasks[task["task_id"]] = task
-        mark = "✓" if task["state"] == "success" else "✗"
-        took = f"{task['duration'] or 0:6.1f} s"
-        print(f"  {mark} {task['task_id']:<26}{task['state']:<10}{took}", flush=True)
-    return tasks
-
-
 @dataclass
 class Outcome:
-    """What the warehouse holds after a run.
+    """The content of the warehouse after a run.
 
     Attributes:
-        loads: sums over all loads of raw.transactions, and the files' names.
-        tests: the results of the newest `dbt test`, a row each.
-        accounts: transactions and sums of staging per account.
-        raw_rows, staging_rows: how many each table holds.
+        loads: row counts, summed over all loads of raw.transactions, and the names of the files.
+        tests: the results of the newest `dbt test`, one row per test.
+        accounts: staging's number of transactions and sums, one row per account.
+        raw_rows: the number of rows in raw.transactions.
+        staging_rows: the number of rows in staging.transactions.
     """
 
-    loads: dict
-    tests: list[dict]
-    accounts: list[dict]
+    loads: dict[str, Any]
+    tests: list[dict[str, Any]]
+    accounts: list[dict[str, Any]]
     raw_rows: int
     staging_rows: int
 
     @classmethod
-    def read(cls, settings: Settings, since) -> Outcome:
-        """Read it, tests from `since` (a time) on."""
+    def read(cls, server: Server, since: datetime) -> Outcome:
+        """Read the outcome from the warehouse.
+
+        Args:
+            server: the server of the warehouse.
+            since: tests that ran before this time are left out.
+        """
         with (
-            contextlib.closing(settings.server.connect()) as connection,
+            contextlib.closing(server.connect()) as connection,
             connection.cursor(cursor_factory=psycopg2.extras.RealDictCursor) as cursor,
         ):
 
-            def rows(statement: str, *values) -> list[dict]:
+            def rows(statement: str, *values: object) -> list[dict[str, Any]]:
                 cursor.execute(statement, values)
-                return cursor.fetchall()
+                return [dict(row) for row in cursor.fetchall()]
 
             return cls(
                 loads=rows(LOADS)[0],
@@ -117,12 +90,12 @@ class Outcome:
             )
 
     @property
-    def failed_tests(self) -> list[dict]:
-        """Those that did not pass."""
+    def failed_tests(self) -> list[dict[str, Any]]:
+        """The tests that failed or ended with an error."""
         return [test for test in self.tests if test["status"] in ("fail", "error")]
 
     def table(self) -> str:
-        """The few lines that a person reads at the end."""
+        """Return a summary, as lines to print."""
         passed = sum(test["status"] == "pass" for test in self.tests)
         lines = [
             ("rows read", self.loads["rows_read"]),
@@ -141,10 +114,17 @@ class Outcome:
                 text.append("      (meant to fail: it shows backdated transactions)")
         return "\n".join(text)
 
-    def differences(self, truth: dict) -> list[str]:
-        """What differs from the sample's truth, a line each; none where all is as it should be."""
+    def differences(self, truth: dict[str, Any]) -> list[str]:
+        """Compare the outcome with the truth of the sample.
+
+        Args:
+            truth: the content of the sample's `.truth.json`.
+
+        Returns:
+            One line per difference.
+        """
         accounts = {row["account_number"]: row for row in self.accounts}
-        expected = [
+        compared: list[tuple[str, Any, Any]] = [
             ("rows read", truth["rows"], self.loads["rows_read"]),
             ("duplicates", truth["duplicates"], self.loads["rows_duplicate"]),
             ("rejected", 0, self.loads["rows_rejected"]),
@@ -160,95 +140,47 @@ class Outcome:
         for number, account in truth["accounts"].items():
             for column in ("withdrawals", "deposits"):
                 found = accounts.get(number, {}).get(column)
-                expected.append((f"{column} of {number}", Decimal(account[column]), found))
+                compared.append((f"{column} of {number}", Decimal(account[column]), found))
         return [
-            f"{what}: {found} instead of {should}"
-            for what, should, found in expected
-            if found != should
+            f"{name}: {found} instead of {expected}"
+            for name, expected, found in compared
+            if found != expected
         ]
-
-
-def addresses(settings: Settings) -> str:
-    """Where to go and how to log in."""
-    airflow = f"http://localhost:{settings['AIRFLOW_PORT']}"
-    dashboard = f"http://localhost:{settings['SUPERSET_PORT']}{DASHBOARD}"
-    return "\n".join(
-        [
-            f"  Airflow    {airflow}   {_login(settings, 'AIRFLOW')}",
-            f"  Warehouse  localhost:{settings['WAREHOUSE_PORT']}/warehouse   make psql",
-            f"  Dashboard  {dashboard}   {_login(settings, 'SUPERSET')}",
-        ]
-    )
-
-
-def _login(settings: Settings, program: str) -> str:
-    """Name and password, which is shown where it is the well-known one of the demo."""
-    password = settings[f"{program}_ADMIN_PASSWORD"]
-    if settings["ELT_ENV"] != "dev" or password not in WELL_KNOWN:
-        password = f"({program}_ADMIN_PASSWORD in .env)"
-    return f"{settings[f'{program}_ADMIN_USER']} / {password}"
-
-
-def superset_answers(settings: Settings) -> bool:
-    """Whether Superset serves, which it does once its dashboard is imported."""
-    try:
-        return session().get(f"http://127.0.0.1:{settings['SUPERSET_PORT']}/health", timeout=10).ok
-    except requests.RequestException:
-        return False
-
-
-def start(settings: Settings) -> None:
-    """Bring the stack up, saying so where it is not; returns when Airflow can run the DAG."""
-    api, stack, began = airflow(settings), Stack(settings), time.monotonic()
-    if stack.running() and api.healthy():
-        return
-    print("starting Postgres, Airflow and Superset …", flush=True)
-    stack.up(api.answers)
-    stack.wait_for("airflow-scheduler", lambda: api.healthy() and api.has_dag(DAG))
-    print(f"Airflow is ready after {time.monotonic() - began:.0f} s", flush=True)
-
-
-def wait_for_superset(settings: Settings) -> None:
-    """Return when the dashboard can be looked at.
-
-    Raises:
-        StackError: Superset did not start, and why.
-    """
-    Stack(settings).wait_for("superset", lambda: superset_answers(settings))
 
 
 def demo(settings: Settings) -> int:
-    """Start, run the DAG, print the result.
+    """Start the stack, run the DAG and print the result.
 
     Returns:
-        0 when all is as the sample's truth says; 1 with a line for each difference otherwise.
+        0 if the result equals the sample's truth; otherwise 1, after a line for each difference.
 
     Raises:
         StackError: the stack did not start.
     """
     start(settings)
-    since = settings.server.now()
+    server = embedded_server(settings)
+    since = server.now()
     tasks = run_dag(settings)
-    broken = [
+    failed = [
         name for name, task in tasks.items()
         if task["state"] != "success" and name != "test_transformed_data"
     ]  # fmt: skip
-    if broken:
-        print("the log of the task that failed: `make logs`, or in Airflow's UI")
+    if failed:
+        print(f"{failed[0]} failed: `make logs` and Airflow's UI show its log")
         print(addresses(settings))
         return 1
-    outcome = Outcome.read(settings, since)
+    outcome = Outcome.read(server, since)
     print(f"\n{outcome.table()}\n")
-    status = _verdict(outcome, settings.data_dir / SAMPLE.replace(".csv", ".truth.json"))
+    status = _check(outcome, settings.data_dir / SAMPLE.replace(".csv", ".truth.json"))
     wait_for_superset(settings)
     print(addresses(settings))
     return status
 
 
-def _verdict(outcome: Outcome, truth_file: Path) -> int:
-    """Compare with the sample's truth, where it is the sample that was loaded."""
+def _check(outcome: Outcome, truth_file: Path) -> int:
+    """Return 1 if a test failed unexpectedly, or if the sample was loaded and its truth differs."""
     if not truth_file.exists() or outcome.loads["files"] != [SAMPLE]:
-        return 1 if [t for t in outcome.failed_tests if t["test_name"] != FAILS_BY_DESIGN] else 0
+        return int(any(test["test_name"] != FAILS_BY_DESIGN for test in outcome.failed_tests))
     try:
         differences = outcome.differences(json.loads(truth_file.read_text()))
     except (ValueError, KeyError) as error:

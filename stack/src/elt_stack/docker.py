@@ -1,4 +1,4 @@
-"""What `make up` looks at before Compose starts anything: each trouble is one clear line."""
+"""Docker Compose, run with the settings of .env, and checks before it starts the stack."""
 
 from __future__ import annotations
 
@@ -7,79 +7,116 @@ import os
 import re
 import shutil
 import subprocess
-from pathlib import Path
+from typing import Any
 
 from elt_stack.errors import StackError
 from elt_stack.ports import PORTS, check_port
 from elt_stack.settings import PROJECT, Settings
 
-OLDEST_ENGINE = (25, 0)  # health checks with a start interval
+OLDEST_ENGINE = (25, 0)  # the first with `start_interval` of health checks
 OLDEST_COMPOSE = (2, 21)
 LEAST_MEMORY = 4 << 30  # bytes; 8 GB are comfortable
 INSTALL = "install it: https://docs.docker.com/engine/install/"
+# haproxy.cfg compares the data folder, byte by byte, with a JSON string that needs no escaping.
+DATA_FOLDER = re.compile(r"[^\"\\\x00-\x1f\x7f-\U0010ffff]+")
+
+
+def compose_environment(settings: Settings) -> dict[str, str]:
+    """Return the environment for a `docker compose` command.
+
+    Compose gets the settings as Settings has read them, so that .env has one reader. DATA_FOLDER is
+    the absolute path of DATA_DIR, which the engine mounts into the containers of tasks.
+    """
+    environment = os.environ | {name: value for name, value in settings.values.items() if value}
+    if settings["DATA_DIR"]:
+        environment["DATA_FOLDER"] = str(settings.data_dir)
+    return environment
 
 
 def check(settings: Settings) -> None:
-    """Check the engine, Compose, memory, the data folder and the ports.
+    """Check the engine, Compose, the memory, the data folder and the ports.
 
     Raises:
-        StackError: what is wrong first, and what to do.
+        StackError: the first problem that was found, and its solution.
     """
     _check_engine()
     _check_compose()
-    if not settings.data_dir.is_dir():
-        raise StackError(f"DATA_DIR is {settings.data_dir}, which is no folder: mend it in .env")
     _check_data_folder(settings)
     _check_ports(settings)
 
 
-def explain() -> str:
-    """The last words of each container that ended badly, a line each."""
-    found = []
-    for container in containers("--all"):
+def check_installed() -> None:
+    """Check that the docker command exists.
+
+    Raises:
+        StackError: it does not.
+    """
+    if shutil.which("docker") is None:
+        raise StackError(
+            f"Docker is not installed: {INSTALL}, or use `make demo`, which needs none"
+        )
+
+
+def explain_failures(settings: Settings) -> str:
+    """Return the last log line of each container that failed, one line per container."""
+    lines = []
+    for container in containers(settings, "--all"):
         if container["State"] == "exited" and container["ExitCode"]:
             logs = _docker("logs", "--tail", "20", container["Name"])
-            words = (logs.stdout + logs.stderr).strip().splitlines() or ["it said nothing"]
-            found.append(f"{container['Service']}: {words[-1]}")
-    return "\n".join(found)
+            output = (logs.stdout + logs.stderr).strip().splitlines() or ["its log is empty"]
+            lines.append(f"{container['Service']}: {output[-1]}")
+    return "\n".join(lines)
 
 
-def containers(*options: str) -> list[dict]:
-    """What Compose says of each container of the stack that runs (of all with `--all`).
+def containers(settings: Settings, *options: str) -> list[dict[str, Any]]:
+    """Return the output of `docker compose ps`, one item per container.
 
-    An empty list where there is no Docker.
+    Args:
+        settings: of the stack.
+        *options: of `docker compose ps`; `--all` includes containers that have ended.
+
+    Returns:
+        Nothing if Docker is not installed.
     """
     if shutil.which("docker") is None:
         return []
-    shown = _docker("compose", "ps", *options, "--format", "json").stdout
-    return [json.loads(line) for line in shown.splitlines()]
+    listed = _compose(settings, "ps", *options, "--format", "json").stdout
+    return [json.loads(line) for line in listed.splitlines()]
 
 
-def environment(service: str) -> dict[str, str]:
-    """What the container of a service was started with; empty where there is none."""
-    for container in containers("--all"):
+def container_environment(settings: Settings, service: str) -> dict[str, str]:
+    """Return the environment of a service's container; empty if there is no container."""
+    for container in containers(settings, "--all"):
         if container["Service"] == service:
-            shown = _docker("inspect", "--format", "{{json .Config.Env}}", container["Name"])
-            if shown.returncode == 0:
-                return dict(each.split("=", 1) for each in json.loads(shown.stdout))
+            inspected = _docker("inspect", "--format", "{{json .Config.Env}}", container["Name"])
+            if inspected.returncode == 0:
+                return dict(each.split("=", 1) for each in json.loads(inspected.stdout))
     return {}
 
 
-def compose(*arguments: str) -> str:
-    """Run a command of Compose's on the stack; returns what it printed.
+def compose(settings: Settings, *arguments: str) -> str:
+    """Run a `docker compose` command on the stack, and return its output.
 
     Raises:
-        StackError: it failed, with what it said last.
+        StackError: the command failed. The message contains the last line of its errors.
     """
-    done = _docker("compose", *arguments)
+    done = _compose(settings, *arguments)
     if done.returncode != 0:
-        words = done.stderr.strip().splitlines() or ["it gave no reason"]
-        raise StackError(f"`docker compose {arguments[0]}` failed: {words[-1]}")
+        errors = done.stderr.strip().splitlines() or ["no reason given"]
+        raise StackError(f"`docker compose {arguments[0]}` failed: {errors[-1]}")
     return done.stdout
 
 
-def _docker(*arguments: str) -> subprocess.CompletedProcess:
-    return subprocess.run(["docker", *arguments], capture_output=True, text=True, cwd=PROJECT)
+def _compose(settings: Settings, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return _docker("compose", *arguments, environment=compose_environment(settings))
+
+
+def _docker(
+    *arguments: str, environment: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["docker", *arguments], env=environment, cwd=PROJECT, capture_output=True, text=True
+    )
 
 
 def _version(text: str) -> tuple[int, ...]:
@@ -87,62 +124,64 @@ def _version(text: str) -> tuple[int, ...]:
 
 
 def _check_engine() -> None:
-    if shutil.which("docker") is None:
-        raise StackError(f"there is no `docker` on this machine: {INSTALL}, or use `make demo`")
+    check_installed()
     info = _docker("info", "--format", "{{json .}}")
-    found = json.loads(info.stdout) if info.stdout.startswith("{") else {}
-    trouble = f"{info.stderr} {' '.join(found.get('ServerErrors') or [])}".strip()
-    if "permission denied" in trouble:
+    engine = json.loads(info.stdout) if info.stdout.startswith("{") else {}
+    errors = f"{info.stderr} {' '.join(engine.get('ServerErrors') or [])}".strip()
+    if "permission denied" in errors:
         raise StackError(
-            "you may not use the Docker engine: have yourself added to the group docker "
+            "you may not use the Docker engine: join the group docker "
             "(sudo usermod -aG docker $USER) and log in again"
         )
-    if info.returncode != 0 or not found.get("ServerVersion"):
+    if info.returncode != 0 or not engine.get("ServerVersion"):
         raise StackError(
             "no Docker engine answers: start Docker Desktop or `sudo systemctl start docker` "
-            f"({trouble.splitlines()[0] if trouble else 'no reason given'})"
+            f"({errors.splitlines()[0] if errors else 'no reason given'})"
         )
-    if _version(found["ServerVersion"]) < OLDEST_ENGINE:
+    if _version(engine["ServerVersion"]) < OLDEST_ENGINE:
         raise StackError(
-            f"the Docker engine is {found['ServerVersion']}, and {OLDEST_ENGINE[0]} or newer is "
-            "needed: update it"
+            f"the Docker engine is version {engine['ServerVersion']}: update it to "
+            f"{OLDEST_ENGINE[0]} or newer"
         )
-    if found["MemTotal"] < LEAST_MEMORY:
+    if engine["MemTotal"] < LEAST_MEMORY:
         raise StackError(
-            f"Docker has {found['MemTotal'] / 2**30:.1f} GB of memory, and "
-            f"{LEAST_MEMORY >> 30} GB are needed: give it more (in Docker Desktop: Settings)"
+            f"Docker has {engine['MemTotal'] / 2**30:.1f} GB of memory: give it at least "
+            f"{LEAST_MEMORY >> 30} GB (in Docker Desktop: Settings, Resources)"
         )
 
 
 def _check_compose() -> None:
-    compose = _docker("compose", "version", "--short")
-    if compose.returncode != 0:
+    version = _docker("compose", "version", "--short")
+    if version.returncode != 0:
         raise StackError(
-            "Docker lacks Compose v2 (`docker compose`; the old `docker-compose` is not enough): "
+            "Docker Compose v2 is not installed (the old `docker-compose` is not enough): "
             "https://docs.docker.com/compose/install/"
         )
-    if _version(compose.stdout) < OLDEST_COMPOSE:
+    if _version(version.stdout) < OLDEST_COMPOSE:
         needed = ".".join(map(str, OLDEST_COMPOSE))
-        raise StackError(f"Compose is {compose.stdout.strip()}; {needed} or newer is needed")
+        raise StackError(
+            f"Docker Compose is version {version.stdout.strip()}: update it to {needed} or newer"
+        )
 
 
 def _check_data_folder(settings: Settings) -> None:
-    """What make has read as DATA_DIR, and Compose mounts, is to be what everything else reads."""
-    folder = os.environ.get("DATA_FOLDER")
-    if folder is not None and Path(folder).resolve() != settings.data_dir:
+    folder = settings.data_dir
+    if not folder.is_dir():
+        raise StackError(f"DATA_DIR is {folder}, which is not a folder: correct it in .env")
+    if not DATA_FOLDER.fullmatch(str(folder)):
         raise StackError(
-            f"Docker would get another DATA_DIR than {settings.data_dir}: write it in .env as "
-            "DATA_DIR=/the/folder, without blanks, quotes, variables or a comment behind it"
+            f"DATA_DIR is {folder}: for Docker, choose a path of ASCII characters without "
+            "double quotes and backslashes"
         )
 
 
 def _check_ports(settings: Settings) -> None:
-    ours = {
+    own = {
         publisher["PublishedPort"]
-        for container in containers()
+        for container in containers(settings)
         for publisher in container.get("Publishers") or []
     }
     for setting in PORTS:
         port = int(settings[setting])
-        if port not in ours:
+        if port not in own:
             check_port(port, setting)

@@ -1,5 +1,5 @@
-"""What went wrong, for a person to read."""
+"""Errors that a user can fix."""
 
 
 class StackError(Exception):
-    """Something the user can mend; its text is one line that says what happened and what to do."""
+    """A problem that the user can fix. Its text is one line: what happened and what to do."""

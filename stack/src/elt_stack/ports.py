@@ -1,4 +1,4 @@
-"""Ports on this machine, and asking what listens there."""
+"""Loopback ports: the settings that name them, and HTTP sessions with the services behind them."""
 
 from __future__ import annotations
 
@@ -8,14 +8,18 @@ import requests
 
 from elt_stack.errors import StackError
 
-PORTS = ("WAREHOUSE_PORT", "AIRFLOW_PORT", "SUPERSET_PORT")  # the settings that name ours
+PORTS = ("WAREHOUSE_PORT", "AIRFLOW_PORT", "SUPERSET_PORT")  # settings of .env
 
 
 def check_port(port: int, setting: str) -> None:
-    """See that nobody listens on a loopback port.
+    """Check that a loopback port is free.
+
+    Args:
+        port: the port's number.
+        setting: the setting that chooses this port.
 
     Raises:
-        StackError: somebody does; the message names the setting that moves it.
+        StackError: another program listens on the port.
     """
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -23,20 +27,24 @@ def check_port(port: int, setting: str) -> None:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
             raise StackError(
-                f"port {port} is not free ({error.strerror}): stop what uses it, or set another "
-                f"{setting} in .env"
+                f"port {port} is not free ({error.strerror}): stop the program that uses it, or "
+                f"set another {setting} in .env"
             ) from None
 
 
 def free_port() -> int:
-    """A loopback port that nobody listens on right now."""
+    """Return a loopback port that is free now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+        port: int = probe.getsockname()[1]
+        return port
 
 
-def session() -> requests.Session:
-    """A session with a service on loopback, where a proxy of the shell has no business."""
-    direct = requests.Session()
-    direct.trust_env = False
-    return direct
+def loopback_session() -> requests.Session:
+    """Return an HTTP session that ignores the proxy settings of the shell.
+
+    A proxy cannot reach a service on the loopback address of this machine.
+    """
+    session = requests.Session()
+    session.trust_env = False
+    return session

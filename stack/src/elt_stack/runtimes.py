@@ -1,236 +1,142 @@
-"""The databases of a stack, wherever it runs, and Postgres' own programs beside them.
+"""The two runtimes of the stack: plain processes, and containers in Docker."""
 
-The programs are those of the server itself (a dump is no older and no newer than what it is of),
-and no password is on a command line.
-"""
+# ruff: noqa: ARG002, D102 - the methods are documented in the base class
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
-from abc import ABC, abstractmethod
-from typing import IO, ClassVar
+from typing import ClassVar
 
-from elt_stack import demo, docker, postgres
+from elt_stack import docker, services
 from elt_stack.errors import StackError
+from elt_stack.postgres import SUPERUSER, WAREHOUSE
+from elt_stack.runtime import Runtime
 from elt_stack.settings import PROJECT, Settings
-from elt_stack.stack import Stack
-
-# Each with the role that owns it, in the order in which they are dumped. The warehouse is last:
-# what Airflow's dump takes for loaded is then in the warehouse's, and what that has besides is
-# known by its hash when Airflow loads it again.
-OWNERS = {"superset": "superset", "airflow": "airflow", "warehouse": postgres.SUPERUSER}
-
-QUIETLY = (
-    *("--no-psqlrc", "--quiet", "--tuples-only", "--no-align"),
-    "--set=ON_ERROR_STOP=1",
-)  # psql's options
+from elt_stack.supervisor import Supervisor
 
 
-def reason(said: str) -> str:
-    """The line in which a program says why it failed."""
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
-    errors = [line for line in lines if "error" in line.lower() or "fatal" in line.lower()]
-    return (errors or lines[-1:] or ["it gave no reason"])[0]
+class ProcessRuntime(Runtime):
+    """A stack of plain processes. One Postgres server holds all databases."""
 
-
-class Databases(ABC):
-    """The databases of `OWNERS` in one stack.
-
-    Attributes:
-        kind: of the stack, as a backup's manifest has it.
-    """
-
-    kind: str
+    name = "processes"
 
     def __init__(self, settings: Settings) -> None:
-        self.settings = settings
+        super().__init__(settings)
+        self.supervisor = Supervisor(settings)
 
-    @abstractmethod
-    def command(self, name: str, program: str) -> list[str]:
-        """The command line of a program of Postgres, beside the server that holds `name`."""
-
-    @abstractmethod
-    def environment(self) -> dict[str, str]:
-        """What such a program needs in its environment to be the superuser."""
-
-    @abstractmethod
-    def server(self, name: str) -> str:
-        """Which server holds the database `name`."""
-
-    @abstractmethod
-    def key(self, name: str, setting: str) -> str:
-        """The value of a setting in who uses the database `name`."""
-
-    @abstractmethod
-    def free(self, name: str) -> int:
-        """Bytes that are free where that server keeps its data."""
-
-    @abstractmethod
-    def start_postgres(self) -> None:
-        """See that the servers run, and have the databases and their roles."""
-
-    @abstractmethod
-    def init_warehouse(self, database: str) -> None:
-        """Run `init_db.sql` in a database of the warehouse's server."""
-
-    @abstractmethod
-    def stop_users(self) -> None:
-        """Stop all that uses the databases, and wait for it."""
-
-    @abstractmethod
-    def start_users(self) -> None:
-        """Start what does not run, with migrated metadata; returns when all is healthy."""
-
-    def start(self, name: str, program: str, *arguments: str, **streams) -> subprocess.Popen:
-        """Start a program of Postgres as the superuser, beside the server that holds `name`."""
-        command = [*self.command(name, program), *arguments]
-        environment = os.environ | self.environment()
-        return subprocess.Popen(command, env=environment, cwd=PROJECT, **streams)
-
-    def run(self, name: str, program: str, *arguments: str, stdin: IO | str = "") -> str:
-        """Run such a program to its end; returns what it printed.
-
-        Args:
-            name: of the database whose server it is.
-            program: its name.
-            *arguments: its own.
-            stdin: what it reads: a text, or an open file.
-
-        Raises:
-            StackError: it failed, with its own reason.
-        """
-        text = stdin if isinstance(stdin, str) else None
-        source = subprocess.PIPE if text is not None else stdin
-        process = self.start(
-            name, program, *arguments,
-            stdin=source, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
-        printed, said = process.communicate(text)
-        if process.returncode != 0:
-            raise StackError(f"{program} failed at {name}: {reason(said)}")
-        return printed.strip()
-
-    def sql(self, name: str, statements: str, database: str = "postgres") -> str:
-        """Run statements with psql in a database of the server that holds `name`."""
-        return self.run(name, "psql", *QUIETLY, f"--dbname={database}", stdin=statements)
-
-
-class Processes(Databases):
-    """Those of a stack without Docker: one server holds them all."""
-
-    kind = "processes"
-
-    def command(self, _name: str, program: str) -> list[str]:
-        return [str(self.settings.server.bin / program)]
+    def command(self, database: str, program: str) -> list[str]:
+        return [str(self.supervisor.server.bin / program)]
 
     def environment(self) -> dict[str, str]:
-        return self.settings.server.environment()
+        return self.supervisor.server.environment()
 
-    def server(self, _name: str) -> str:
+    def server_of(self, database: str) -> str:
         return "postgres"
 
-    def key(self, _name: str, setting: str) -> str:
+    def setting_in_use(self, database: str, setting: str) -> str:
         return self.settings[setting]
 
-    def free(self, _name: str) -> int:
-        return shutil.disk_usage(self.settings.server.home).free
+    def free_bytes(self, database: str) -> int:
+        return shutil.disk_usage(self.supervisor.server.home).free
 
-    def start_postgres(self) -> None:
+    def start_servers(self) -> None:
         for component in ("airflow", "superset", "data_ingestion", "dbt"):
             if not (PROJECT / component / ".venv" / "installed").exists():
                 raise StackError(f"{component} is not installed: run `make demo-up` first")
-        Stack(self.settings).start_postgres()
+        self.supervisor.start_postgres()
 
     def init_warehouse(self, database: str) -> None:
-        init_sql = PROJECT / "init_db.sql"
-        self.settings.server.run_sql(init_sql, database, self.settings.role_passwords)
+        self.supervisor.init_warehouse(database)
 
-    def stop_users(self) -> None:
-        Stack(self.settings).stop_users()
+    def stop_clients(self) -> None:
+        self.supervisor.stop_database_clients()
 
-    def start_users(self) -> None:
-        demo.start(self.settings)
-        demo.wait_for_superset(self.settings)
+    def start_clients(self) -> None:
+        services.start(self.settings)
+        services.wait_for_superset(self.settings)
 
 
-class Containers(Databases):
-    """Those of a stack in Docker: the warehouse in one server, the metadata in another."""
+class ContainerRuntime(Runtime):
+    """A stack in Docker. One server holds the warehouse, another one the metadata databases."""
 
-    kind = "docker"
-    KEEPERS: ClassVar = {"airflow": "airflow-apiserver", "superset": "superset"}
-    USERS = ("airflow-scheduler", "airflow-dag-processor", "airflow-apiserver", "superset")
+    name = "docker"
+    SERVICES: ClassVar = {"airflow": "airflow-apiserver", "superset": "superset"}
+    CLIENTS = ("airflow-scheduler", "airflow-dag-processor", "airflow-apiserver", "superset")
 
-    def command(self, name: str, program: str) -> list[str]:
-        # Over the container's own socket, where the superuser is asked for no password.
-        user = f"--username={postgres.SUPERUSER}"
-        return ["docker", "compose", "exec", "-T", self.server(name), program, user]
+    def command(self, database: str, program: str) -> list[str]:
+        # On the container's own unix socket, Postgres asks the superuser for no password.
+        user = f"--username={SUPERUSER}"
+        return ["docker", "compose", "exec", "-T", self.server_of(database), program, user]
 
     def environment(self) -> dict[str, str]:
-        return {}
+        return docker.compose_environment(self.settings)
 
-    def server(self, name: str) -> str:
-        return "warehouse" if name == postgres.WAREHOUSE else "metadata"
+    def server_of(self, database: str) -> str:
+        return "warehouse" if database == WAREHOUSE else "metadata"
 
-    def key(self, name: str, setting: str) -> str:
-        return docker.environment(self.KEEPERS[name]).get(setting, self.settings[setting])
+    def setting_in_use(self, database: str, setting: str) -> str:
+        environment = docker.container_environment(self.settings, self.SERVICES[database])
+        return environment.get(setting, self.settings[setting])
 
-    def free(self, name: str) -> int:
-        shown = docker.compose("exec", "-T", self.server(name), "df", "-Pk", "/var/lib/postgresql")
-        return int(shown.splitlines()[-1].split()[3]) * 1024
+    def free_bytes(self, database: str) -> int:
+        df = ("df", "-Pk", "/var/lib/postgresql")
+        output = docker.compose(self.settings, "exec", "-T", self.server_of(database), *df)
+        return int(output.splitlines()[-1].split()[3]) * 1024
 
-    def start_postgres(self) -> None:
+    def start_servers(self) -> None:
         docker.check(self.settings)
-        # What is there keeps the configuration it was started with, that of DEV=1 for example.
-        docker.compose("up", "--detach", "--wait", "--no-recreate", "warehouse", "metadata")
+        # --no-recreate, because running containers may have another configuration (DEV=1).
+        self._compose("up", "--detach", "--wait", "--no-recreate", "warehouse", "metadata")
         self.sql(
-            postgres.WAREHOUSE,
+            WAREHOUSE,
             "select 'create database warehouse' where not exists"
             " (select from pg_database where datname = 'warehouse') \\gexec\n",
         )
-        self.init_warehouse(postgres.WAREHOUSE)
-        docker.compose("run", "--rm", "--no-deps", "-T", "metadata-init")
+        self.init_warehouse(WAREHOUSE)
+        self._compose("run", "--rm", "--no-deps", "-T", "metadata-init")
 
     def init_warehouse(self, database: str) -> None:
         setting = f"PGDATABASE={database}"
-        docker.compose("run", "--rm", "--no-deps", "-T", "--env", setting, "warehouse-init")
+        self._compose("run", "--rm", "--no-deps", "-T", "--env", setting, "warehouse-init")
 
-    def stop_users(self) -> None:
-        docker.compose("stop", *self.USERS)
+    def stop_clients(self) -> None:
+        self._compose("stop", *self.CLIENTS)
 
-    def start_users(self) -> None:
+    def start_clients(self) -> None:
         try:
-            docker.compose("up", "--detach", "--wait", "--no-recreate")
+            self._compose("up", "--detach", "--wait", "--no-recreate")
         except StackError as error:
-            raise StackError(docker.explain() or str(error)) from None
+            raise StackError(docker.explain_failures(self.settings) or str(error)) from None
+
+    def _compose(self, *arguments: str) -> None:
+        docker.compose(self.settings, *arguments)
 
 
-def running(settings: Settings) -> Databases | None:
-    """The databases of the stack that runs; None if none does.
+def running_runtime(settings: Settings) -> Runtime | None:
+    """Return the runtime of the running stack, or None if no stack is running.
 
     Raises:
-        StackError: both kinds of stack do.
+        StackError: a stack is running in both runtimes.
     """
-    processes = Stack(settings).running()
-    containers = any(each["Service"] == "warehouse" for each in docker.containers())
+    processes = Supervisor(settings).is_running()
+    containers = any(each["Service"] == "warehouse" for each in docker.containers(settings))
     if processes and containers:
         raise StackError(
-            "a stack in Docker runs, and one without: stop the other with `make down` or "
-            "`make demo-down`"
+            "a stack is running in Docker, and another one without: stop the other with "
+            "`make down` or `make demo-down`"
         )
     if processes:
-        return Processes(settings)
-    return Containers(settings) if containers else None
+        return ProcessRuntime(settings)
+    return ContainerRuntime(settings) if containers else None
 
 
-def of_kind(kind: str, settings: Settings) -> Databases:
-    """The databases of a stack of that kind, which need not run.
+def runtime_by_name(name: str, settings: Settings) -> Runtime:
+    """Return the runtime of that name. Its stack need not be running.
 
     Raises:
-        StackError: there is no such kind.
+        StackError: the name is unknown.
     """
-    for each in (Processes, Containers):
-        if each.kind == kind:
-            return each(settings)
-    raise StackError(f"a stack of the kind {kind!r} is not known: start one, and try again")
+    for runtime in (ProcessRuntime, ContainerRuntime):
+        if runtime.name == name:
+            return runtime(settings)
+    raise StackError(f"the runtime {name!r} is unknown: start a stack, and try again")

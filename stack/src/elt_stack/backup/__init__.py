@@ -1,1 +1,1 @@
-"""Backups of a stack: dump its databases into a folder, and restore them from it."""
+"""Backups of a stack: dumps of its databases, and how to restore them."""

@@ -1,7 +1,7 @@
-"""`make backup`: dump the databases of the stack that runs into a new folder.
+"""`make backup`: dump the databases of the running stack into a new folder.
 
-The folder has its name from the moment it is whole: each dump read once to its end, all of it on
-the disk. Until then it is called `….partial`, and a failure removes it.
+The folder is called `….partial` until the backup is complete: each dump was read once to its end,
+and all files are on the disk. A failure removes the partial folder.
 """
 
 from __future__ import annotations
@@ -27,12 +27,13 @@ from elt_stack.backup.manifest import (
     locked_version,
 )
 from elt_stack.errors import StackError
-from elt_stack.runtimes import OWNERS, QUIETLY, Databases, reason, running
+from elt_stack.runtime import OWNERS, PSQL_OPTIONS, Runtime, error_line
+from elt_stack.runtimes import running_runtime
 from elt_stack.settings import Settings
 
 BLOCK = 1 << 20  # bytes
-# Locks first, and then what this transaction sees: rows that were loaded into an empty table are
-# there for older transactions too (COPY's FREEZE), but what was written beside them is not.
+# A first load into an empty table uses COPY FREEZE: older snapshots see its rows, but not the rest
+# of its transaction. The locks wait until such a load has ended. The snapshot is taken after them.
 SNAPSHOT = r"""
 select coalesce('lock table ' || string_agg(c.oid::regclass::text, ', ' order by c.oid)
                 || ' in access share mode', 'select') as lock
@@ -43,7 +44,7 @@ begin isolation level repeatable read read only;
 :lock;
 select pg_export_snapshot();
 """
-HOLDS = {
+SUMMARIES = {
     "superset": "select format('%s charts on %s dashboards',"
     " (select count(*) from slices), (select count(*) from dashboards))",
     "airflow": "select format('%s runs of DAGs', (select count(*) from dag_run))",
@@ -52,21 +53,22 @@ HOLDS = {
 }
 
 
-def holds(databases: Databases, name: str) -> str:
-    """One line on what is in a database; empty where it lacks its tables."""
+def summary(runtime: Runtime, database: str) -> str:
+    """Return a one-line summary of a database; empty if a table is missing."""
     with contextlib.suppress(StackError):
-        return databases.sql(name, HOLDS[name], database=name)
+        return runtime.sql(database, SUMMARIES[database], connect_to=database)
     return ""
 
 
-def take(settings: Settings) -> Path:
-    """Dump all databases; returns the folder.
+def create_backup(settings: Settings) -> Path:
+    """Dump all databases, and return the folder of the backup.
 
     Raises:
-        StackError: nothing runs, a dump failed, or it could not be written. No folder is left.
+        StackError: no stack is running, a dump failed, or a file could not be written. No folder
+            remains.
     """
-    databases = running(settings)
-    if databases is None:
+    runtime = running_runtime(settings)
+    if runtime is None:
         raise StackError("nothing is running: start it with `make demo-up` or `make up`")
     now = datetime.now(UTC)
     folder = settings.backup_dir / f"{now:%Y%m%dT%H%M%SZ}"
@@ -75,7 +77,7 @@ def take(settings: Settings) -> Path:
         settings.backup_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         partial.mkdir(mode=0o700)
         try:
-            _fill(partial, databases, f"{now:%Y-%m-%dT%H:%M:%SZ}")
+            _write_files(partial, runtime, f"{now:%Y-%m-%dT%H:%M:%SZ}")
             partial.rename(folder)
             _sync(settings.backup_dir)
         finally:
@@ -85,43 +87,44 @@ def take(settings: Settings) -> Path:
     return folder
 
 
-def _key_in_use(databases: Databases, name: str) -> str:
-    """What those who use the database `name` encrypt with.
+def _key_in_use(runtime: Runtime, database: str) -> str:
+    """Return the key that encrypts the secrets in a metadata database.
 
     Raises:
-        StackError: it is not what `.env` says, and a backup would be of no use with that.
+        StackError: .env has another key, with which a restored backup could not be decrypted.
     """
-    key = KEYS[name]
-    if databases.key(name, key) != databases.settings[key]:
+    setting = KEYS[database]
+    key = runtime.settings[setting]
+    if runtime.setting_in_use(database, setting) != key:
         raise StackError(
-            f"{key} in .env is not the one {name} was started with: put that .env back, or "
-            "start the stack anew if the key was changed on purpose"
+            f"{setting} in .env is not the one {database} was started with: restore that .env, or "
+            "restart the stack if you changed the key on purpose"
         )
-    return databases.settings[key]
+    return key
 
 
-def _fill(folder: Path, databases: Databases, taken_at: str) -> None:
-    """Write all files of a backup into a folder that is there.
+def _write_files(folder: Path, runtime: Runtime, taken_at: str) -> None:
+    """Write all files of a backup into an existing folder.
 
     Raises:
-        StackError: the keys are not those in use, or a dump failed.
+        StackError: a key is not the one in use, or a dump failed.
         OSError: a file could not be written.
     """
-    keys = {key: fingerprint(_key_in_use(databases, name)) for name, key in KEYS.items()}
+    keys = {key: fingerprint(_key_in_use(runtime, name)) for name, key in KEYS.items()}
     sums, dumps = {}, {}
     for name in OWNERS:
         file = dump_file(folder, name)
-        size = int(databases.sql(name, f"select pg_database_size('{name}')"))
-        version = databases.sql(name, "show server_version").split()[0]
+        size = int(runtime.sql(name, f"select pg_database_size('{name}')"))
+        version = runtime.sql(name, "show server_version").split()[0]
         with file.open("xb") as target:
-            sums[file.name] = _dump(databases, name, target)
-        with file.open("rb") as written:  # a dump that ends too early shows when it is read
-            databases.run(name, "pg_restore", "--file=/dev/null", stdin=written)
-        dumps[name] = Dump(size, version, holds(databases, name))
-        print(f"  {name:<10}{file.stat().st_size / 1e6:>10,.1f} MB   {dumps[name].holds}")
+            sums[file.name] = _dump(runtime, name, target)
+        with file.open("rb") as written:  # pg_restore fails if the dump is truncated
+            runtime.run(name, "pg_restore", "--file=/dev/null", stdin=written)
+        dumps[name] = Dump(size, version, summary(runtime, name))
+        print(f"  {name:<10}{file.stat().st_size / 1e6:>10,.1f} MB   {dumps[name].contents}")
     Manifest(
         taken_at=taken_at,
-        stack=databases.kind,
+        stack=runtime.name,
         keys=keys,
         versions={name: locked_version(name) for name in PACKAGES},
         databases=dumps,
@@ -132,43 +135,55 @@ def _fill(folder: Path, databases: Databases, taken_at: str) -> None:
 
 
 def _sync(path: Path) -> None:
-    """See that what was written to a file or a folder is on the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    os.fsync(handle)
-    os.close(handle)
+    """Write the content of a file or a folder to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    os.fsync(descriptor)
+    os.close(descriptor)
 
 
 @contextlib.contextmanager
-def _snapshot(databases: Databases, name: str) -> Iterator[str]:
-    """A moment at which a database was whole, by its name, for as long as the block runs.
+def _snapshot(runtime: Runtime, database: str) -> Iterator[str]:
+    """Export a consistent snapshot of a database for the duration of the block.
+
+    Yields:
+        The snapshot's id, for `pg_dump --snapshot`.
 
     Raises:
-        StackError: there is none; a table went away meanwhile, for example.
+        StackError: there is no snapshot, for example because a table was dropped meanwhile.
     """
-    with tempfile.TemporaryFile("w+") as said:
-        session = databases.start(
-            name, "psql", *QUIETLY, f"--dbname={name}",
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, text=True,
+    with tempfile.TemporaryFile("w+") as errors:
+        session = runtime.popen(
+            database, "psql", *PSQL_OPTIONS, f"--dbname={database}",
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True,
         )  # fmt: skip
         with session:
+            assert session.stdin and session.stdout  # noqa: S101 - for the type checker
             session.stdin.write(SNAPSHOT)
             session.stdin.flush()
             snapshot = session.stdout.readline().strip()
             if snapshot:
                 yield snapshot
-        said.seek(0)
+        errors.seek(0)
         if not snapshot:
-            raise StackError(f"{name} changed meanwhile, try again: {reason(said.read())}")
+            reason = error_line(errors.read())
+            raise StackError(f"{database} changed during the backup, try again: {reason}")
 
 
-def _dump(databases: Databases, name: str, target: BinaryIO) -> str:
-    """Write what pg_dump sends to a file; returns its sha256."""
+def _dump(runtime: Runtime, database: str, target: BinaryIO) -> str:
+    """Write a dump to a file, and return its SHA-256 checksum in hexadecimal.
+
+    Raises:
+        StackError: pg_dump failed.
+        OSError: the file could not be written.
+    """
     digest = hashlib.sha256()
-    with _snapshot(databases, name) as snapshot, tempfile.TemporaryFile("w+") as said:
-        process = databases.start(
-            name, "pg_dump", "--format=custom", f"--snapshot={snapshot}", f"--dbname={name}",
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=said,
+    with _snapshot(runtime, database) as snapshot, tempfile.TemporaryFile("w+") as errors:
+        process = runtime.popen(
+            database, "pg_dump", "--format=custom", f"--snapshot={snapshot}",
+            f"--dbname={database}",
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors,
         )  # fmt: skip
+        assert process.stdout  # noqa: S101 - for the type checker
         try:
             while block := process.stdout.read(BLOCK):
                 digest.update(block)
@@ -179,7 +194,7 @@ def _dump(databases: Databases, name: str, target: BinaryIO) -> str:
         finally:
             process.stdout.close()
             process.wait()
-        said.seek(0)
+        errors.seek(0)
         if process.returncode != 0:
-            raise StackError(f"pg_dump failed at {name}: {reason(said.read())}")
+            raise StackError(f"pg_dump failed at {database}: {error_line(errors.read())}")
     return digest.hexdigest()

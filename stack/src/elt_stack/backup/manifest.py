@@ -1,63 +1,64 @@
-"""What a backup is: a folder with a dump of each database, a manifest and checksums.
+"""The format of a backup: a folder with a dump of each database, a manifest and checksums.
 
 20261122T030000Z/
-    superset.dump  airflow.dump  warehouse.dump    pg_dump's custom format
-    manifest.json                                  what they are of
-    SHA256SUMS                                     for `sha256sum --check`, too
+    superset.dump  airflow.dump  warehouse.dump    in pg_dump's custom format
+    manifest.json                                  versions, sizes and key fingerprints
+    SHA256SUMS                                     checksums, for `sha256sum --check` as well
 """
 
 from __future__ import annotations
 
 import hashlib
+import hmac
 import json
-import secrets
 import tomllib
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from elt_stack.errors import StackError
-from elt_stack.runtimes import OWNERS
+from elt_stack.runtime import OWNERS
 from elt_stack.settings import PROJECT, Settings
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST = "manifest.json"
 SUMS = "SHA256SUMS"
-# What the metadata's own secrets (connections, variables, databases) are encrypted with.
+# The keys that encrypt secrets in the metadata databases: connections, variables, passwords.
 KEYS = {"airflow": "AIRFLOW__CORE__FERNET_KEY", "superset": "SUPERSET_SECRET_KEY"}
 PACKAGES = {"airflow": "apache-airflow", "superset": "apache-superset"}
 
 
 def dump_file(folder: Path, name: str) -> Path:
-    """The dump of the database `name` in a backup."""
+    """Return the path of a database's dump in a backup."""
     return folder / f"{name}.dump"
 
 
 @dataclass(frozen=True)
 class Dump:
-    """One database in a backup.
+    """A database in a backup.
 
     Attributes:
-        database_size: of the database when it was dumped, in bytes.
-        postgres: version of the server.
-        holds: what a person would like to know of it, as it was just after.
+        database_size: the size of the database when it was dumped, in bytes.
+        postgres: the version of its server.
+        contents: a summary of the database, for people.
     """
 
     database_size: int
     postgres: str
-    holds: str
+    contents: str
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """What stands in a backup's manifest.
+    """The manifest of a backup.
 
     Attributes:
-        taken_at: when it was begun, as ISO 8601.
-        stack: the kind of stack it is of.
-        keys: fingerprints of the keys of `KEYS`, by the settings' names.
-        versions: of Airflow and Superset.
-        databases: what is in it.
+        taken_at: the time when the backup began, as ISO 8601.
+        stack: the name of the runtime.
+        keys: the fingerprints of the keys in `KEYS`, by setting.
+        versions: the versions of Airflow and Superset.
+        databases: the dumps, by database.
     """
 
     taken_at: str
@@ -68,26 +69,37 @@ class Manifest:
 
     @classmethod
     def read(cls, folder: Path) -> Manifest:
-        """The manifest of the backup in `folder`, all of whose files are as they were written.
+        """Read a manifest, after a check of the checksums of all files.
 
         Raises:
-            StackError: it is no backup, not whole, or damaged; the message names the file.
+            StackError: the folder is not a backup, or it is incomplete or damaged. The message
+                names the file.
         """
         _check_sums(folder)
         try:
             content = json.loads((folder / MANIFEST).read_text())
-            if content.pop("format") == FORMAT:
-                dumps = content.pop("databases")
-                return cls(databases={name: Dump(**dumps[name]) for name in OWNERS}, **content)
+            version = content.pop("format")
+            dumps = content.pop("databases")
+            if version == 1:
+                for dump in dumps.values():
+                    dump["contents"] = dump.pop("holds")
+            elif version != FORMAT:
+                raise StackError(
+                    f"{folder} was made by another version of this project: use that version"
+                )
+            return cls(databases={name: Dump(**dumps[name]) for name in OWNERS}, **content)
         except (AttributeError, KeyError, TypeError, ValueError):
-            raise StackError(f"{folder}: {MANIFEST} is none of a backup") from None
-        raise StackError(f"{folder} was made by another version of this project: use that one")
+            raise StackError(f"{folder}: {MANIFEST} is not the manifest of a backup") from None
 
     def write(self, folder: Path, sums: dict[str, str]) -> None:
-        """Write it, and the sha256 of all files, of which `sums` has those of the dumps by name.
+        """Write the manifest and the checksums.
+
+        Args:
+            folder: the folder of the backup.
+            sums: the SHA-256 checksums of the dumps, by file name.
 
         Raises:
-            OSError: it could not be written.
+            OSError: a file could not be written.
         """
         text = json.dumps({"format": FORMAT} | asdict(self), indent=2) + "\n"
         (folder / MANIFEST).write_text(text)
@@ -95,39 +107,45 @@ class Manifest:
         (folder / SUMS).write_text("".join(f"{sums[name]}  {name}\n" for name in sorted(sums)))
 
     def check_fits(self, settings: Settings, names: Collection[str]) -> None:
-        """See that this project, with these settings, can use those databases of the backup.
+        """Check that this project can use some databases of the backup.
+
+        Args:
+            settings: of the stack that is to use the databases.
+            names: the databases.
 
         Raises:
-            StackError: it cannot; the message says what to do.
+            StackError: a key of the backup is not that of .env, or Airflow or Superset is older
+                here.
         """
         for name in (name for name in KEYS if name in names):
             key = KEYS[name]
             if not fingerprint_fits(settings[key], self.keys[key]):
                 raise StackError(
-                    f"{key} in .env is not the one this backup was made with, and what {name} has "
-                    "encrypted could not be read: put that .env back, or restore ONLY=warehouse"
+                    f"{key} in .env is not the one this backup was made with, so {name} could not "
+                    "decrypt its secrets: restore that .env first, or only the warehouse "
+                    "(ONLY=warehouse)"
                 )
             here = locked_version(name)
             if _numbers(self.versions[name]) > _numbers(here):
                 raise StackError(
                     f"this backup is of {name} {self.versions[name]}, and here is {here}: use the "
-                    "version of this project that it was made with"
+                    "version of this project that made the backup"
                 )
 
 
 def _check_sums(folder: Path) -> None:
-    """See that each file of a backup is there and is what was written.
+    """Check that each file of a backup exists and has its checksum.
 
     Raises:
-        StackError: one is not, or there are no checksums.
+        StackError: a file is missing or differs, or there are no checksums.
     """
     expected = sorted([MANIFEST, *(dump_file(folder, name).name for name in OWNERS)])
     if not (folder / SUMS).is_file():
-        raise StackError(f"{folder} is no backup, or not a whole one: it has no {SUMS}")
+        raise StackError(f"{folder} is not a complete backup: it has no {SUMS}")
     lines = (folder / SUMS).read_text(errors="replace").splitlines()
     sums = [line.partition("  ")[::2] for line in lines]
     if [name for _, name in sums] != expected:
-        raise StackError(f"{folder} is damaged: {SUMS} does not name its files")
+        raise StackError(f"{folder} is damaged: {SUMS} does not list its files")
     for sha256, name in sums:
         try:
             with (folder / name).open("rb") as content:
@@ -135,7 +153,7 @@ def _check_sums(folder: Path) -> None:
         except OSError as error:
             raise StackError(f"{folder} is damaged: {name}: {error.strerror}") from None
         if found != sha256:
-            raise StackError(f"{folder} is damaged: {name} is not what was written")
+            raise StackError(f"{folder} is damaged: the checksum of {name} differs")
 
 
 def _numbers(version: str) -> list[int]:
@@ -143,22 +161,30 @@ def _numbers(version: str) -> list[int]:
 
 
 def fingerprint(key: str) -> str:
-    """What tells whether a key is this one, and from which nobody can tell the key."""
-    return _scrypt(key, secrets.token_hex(16))
+    """Return a fingerprint by which `make restore` recognises a key.
+
+    HMAC-SHA256 with the key reveals nothing about a random key, and both keys are random (32 and 64
+    bytes from `make env`). A weak key of a user's own could be guessed, but a slow hash would not
+    prevent that: the dumps beside the manifest are encrypted with the same key, and a guess can be
+    tested on them as fast.
+    """
+    return hmac.digest(key.encode(), b"elt-stack backup key", "sha256").hex()
 
 
-def fingerprint_fits(key: str, known: str) -> bool:
-    """Whether a fingerprint is that of this key."""
-    return secrets.compare_digest(_scrypt(key, known.partition("$")[0]), known)
+def fingerprint_fits(key: str, expected: str) -> bool:
+    """Return whether a fingerprint is that of a key.
 
-
-def _scrypt(key: str, salt: str) -> str:
+    Manifests of format 1 have `salt$digest`, where digest is the scrypt hash of the key.
+    """
+    salt, separator, _ = expected.partition("$")
+    if not separator:
+        return hmac.compare_digest(fingerprint(key), expected)
     digest = hashlib.scrypt(key.encode(), salt=salt.encode(), n=2**14, r=8, p=1)
-    return f"{salt}${digest.hex()}"
+    return hmac.compare_digest(f"{salt}${digest.hex()}", expected)
 
 
 def locked_version(component: str) -> str:
-    """The version of Airflow or Superset that this project runs."""
+    """Return the version of Airflow or Superset that this project runs."""
     lock = tomllib.loads((PROJECT / component / "uv.lock").read_text())
-    packages = {package["name"]: package for package in lock["package"]}
-    return packages[PACKAGES[component]]["version"]
+    packages: Mapping[str, Any] = {package["name"]: package for package in lock["package"]}
+    return str(packages[PACKAGES[component]]["version"])

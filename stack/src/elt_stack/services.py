@@ -1,0 +1,101 @@
+"""The services of a stack: Airflow and Superset, their addresses, and the run of the DAG."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import requests
+
+from elt_stack.airflow_api import Airflow
+from elt_stack.ports import loopback_session
+from elt_stack.settings import WELL_KNOWN, Settings
+from elt_stack.supervisor import Supervisor
+
+DAG = "transactions_elt"
+DASHBOARD = "/superset/dashboard/monitoring/"
+
+
+def airflow_client(settings: Settings) -> Airflow:
+    """Return a client of the stack's Airflow, with the administrator's login."""
+    return Airflow(
+        f"http://127.0.0.1:{settings['AIRFLOW_PORT']}",
+        settings["AIRFLOW_ADMIN_USER"],
+        settings["AIRFLOW_ADMIN_PASSWORD"],
+    )
+
+
+def run_dag(settings: Settings, **params: object) -> dict[str, dict[str, Any]]:
+    """Trigger the DAG, and print each task when it ends.
+
+    Args:
+        settings: of the stack.
+        **params: the fields of the trigger form.
+
+    Returns:
+        The task instances of the run by task id.
+    """
+    airflow = airflow_client(settings)
+    run_id = airflow.trigger(DAG, **params)
+    print(f"run {run_id}", flush=True)
+    tasks = {}
+    for task in airflow.watch(DAG, run_id):
+        tasks[task["task_id"]] = task
+        mark = "✓" if task["state"] == "success" else "✗"
+        duration = f"{task['duration'] or 0:6.1f} s"
+        print(f"  {mark} {task['task_id']:<26}{task['state']:<10}{duration}", flush=True)
+    return tasks
+
+
+def start(settings: Settings) -> None:
+    """Start the stack's processes, and return when Airflow can run the DAG.
+
+    Raises:
+        StackError: a process did not start.
+    """
+    airflow, supervisor, began = airflow_client(settings), Supervisor(settings), time.monotonic()
+    if supervisor.is_running() and airflow.is_healthy():
+        return
+    print("starting Postgres, Airflow and Superset …", flush=True)
+    supervisor.up(airflow.answers)
+    supervisor.wait_for("airflow-scheduler", lambda: airflow.is_healthy() and airflow.has_dag(DAG))
+    print(f"Airflow is ready after {time.monotonic() - began:.0f} s", flush=True)
+
+
+def superset_answers(settings: Settings) -> bool:
+    """Return whether Superset answers. It does so once its dashboard is imported."""
+    address = f"http://127.0.0.1:{settings['SUPERSET_PORT']}/health"
+    try:
+        return loopback_session().get(address, timeout=10).ok
+    except requests.RequestException:
+        return False
+
+
+def wait_for_superset(settings: Settings) -> None:
+    """Wait until the dashboard is available.
+
+    Raises:
+        StackError: Superset did not start.
+    """
+    Supervisor(settings).wait_for("superset", lambda: superset_answers(settings))
+
+
+def addresses(settings: Settings) -> str:
+    """Return the addresses and logins of the stack, as lines to print."""
+    airflow = f"http://localhost:{settings['AIRFLOW_PORT']}"
+    dashboard = f"http://localhost:{settings['SUPERSET_PORT']}{DASHBOARD}"
+    return "\n".join(
+        [
+            f"  Airflow    {airflow}   {_login(settings, 'AIRFLOW')}",
+            f"  Warehouse  localhost:{settings['WAREHOUSE_PORT']}/warehouse   make psql",
+            f"  Dashboard  {dashboard}   {_login(settings, 'SUPERSET')}",
+        ]
+    )
+
+
+def _login(settings: Settings, program: str) -> str:
+    """Return a login. The password is shown only if it is a well-known one, in dev."""
+    password = settings[f"{program}_ADMIN_PASSWORD"]
+    if settings["ELT_ENV"] != "dev" or password not in WELL_KNOWN:
+        password = f"({program}_ADMIN_PASSWORD in .env)"
+    return f"{settings[f'{program}_ADMIN_USER']} / {password}"
