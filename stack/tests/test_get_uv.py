@@ -1,4 +1,4 @@
-"""Where uv comes from when the package index asks for a login, and what is said when it fails."""
+"""scripts/get_uv.py with a package index that requires a login, and its error messages."""
 
 import base64
 import hashlib
@@ -22,7 +22,7 @@ LOGIN = {"Authorization": f"Basic {base64.b64encode(f'user:{SECRET}'.encode()).d
 
 
 def wheel() -> tuple[str, bytes]:
-    """A wheel of uv that fits this machine, and its name."""
+    """Return the name and the content of a wheel of uv for this machine."""
     system = "manylinux_2_17" if platform.libc_ver()[0] == "glibc" else "musllinux_1_1"
     system = "macosx_11_0" if sys.platform == "darwin" else system
     content = io.BytesIO()
@@ -33,14 +33,20 @@ def wheel() -> tuple[str, bytes]:
 
 
 class Index(http.server.BaseHTTPRequestHandler):
-    """An index whose page asks for a login, and whose files are where `files` says."""
+    """An index whose page requires a login.
+
+    Attributes:
+        files: the address of the files.
+        cut: whether a response ends before its stated length.
+        requests: the path and the Authorization header of each request.
+    """
 
     files = "/files"
     cut = False
-    asked: list[tuple[str, str | None]]
+    requests: list[tuple[str, str | None]]
 
     def do_GET(self):
-        self.asked.append((self.path, self.headers["Authorization"]))
+        self.requests.append((self.path, self.headers["Authorization"]))
         name, content = wheel()
         page = self.path == "/simple/uv/"
         if page and self.headers["Authorization"] != LOGIN["Authorization"]:
@@ -61,14 +67,14 @@ class Index(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def index():
-    """Starts an index; returns where it is, and the class that holds what it was asked."""
+    """Return a function that starts an index. It returns the address and the handler class."""
     servers = []
 
     def start(**properties) -> tuple[str, type[Index]]:
-        kind = type("OneIndex", (Index,), {"asked": [], **properties})
-        servers.append(http.server.ThreadingHTTPServer(("127.0.0.1", 0), kind))
+        handler = type("OneIndex", (Index,), {"requests": [], **properties})
+        servers.append(http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler))
         threading.Thread(target=servers[-1].serve_forever, daemon=True).start()
-        return f"127.0.0.1:{servers[-1].server_port}", kind
+        return f"127.0.0.1:{servers[-1].server_port}", handler
 
     yield start
     for server in servers:
@@ -76,46 +82,46 @@ def index():
         server.server_close()
 
 
-def get_uv(address: str, target) -> subprocess.CompletedProcess:
-    """Run the script on an index; pip, which could help, is not in the Python of these tests."""
+def get_uv(index_url: str, target) -> subprocess.CompletedProcess:
+    """Run the script with an index. It cannot fall back to pip, which these tests do not have."""
     environment = {name: value for name, value in os.environ.items() if "proxy" not in name.lower()}
-    environment |= {"PIP_INDEX_URL": address, "UV_DEFAULT_INDEX": ""}
+    environment |= {"PIP_INDEX_URL": index_url, "UV_DEFAULT_INDEX": ""}
     command = [sys.executable, PROJECT / "scripts" / "get_uv.py", VERSION, target]
     return subprocess.run(command, env=environment, capture_output=True, text=True)
 
 
-def test_an_index_gets_the_login_that_its_address_holds(index, tmp_path):
-    place, kind = index()
-    done = get_uv(f"http://user:to%2Fken%40secret@{place}/simple", tmp_path)
+def test_the_index_gets_the_login_in_its_address(index, tmp_path):
+    address, handler = index()
+    done = get_uv(f"http://user:to%2Fken%40secret@{address}/simple", tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert subprocess.check_output([tmp_path / "bin" / "uv"], text=True) == "it runs\n"
-    assert [login for _, login in kind.asked] == [LOGIN["Authorization"]] * 2
+    assert [login for _, login in handler.requests] == [LOGIN["Authorization"]] * 2
 
 
-def test_the_login_is_for_no_other_host(index, tmp_path):
-    elsewhere, other = index()
-    place, _ = index(files=f"http://{elsewhere}/files")
-    assert get_uv(f"http://user:to%2Fken%40secret@{place}/simple", tmp_path).returncode == 0
-    assert [login for _, login in other.asked] == [None]
+def test_another_host_gets_no_login(index, tmp_path):
+    other_address, other = index()
+    address, _ = index(files=f"http://{other_address}/files")
+    assert get_uv(f"http://user:to%2Fken%40secret@{address}/simple", tmp_path).returncode == 0
+    assert [login for _, login in other.requests] == [None]
 
 
 @pytest.mark.parametrize(
     ("login", "properties", "reason"),
     [
         ("user:wrong@", {}, "401"),
-        # As nobody may write it: the rest of the password is not to become the address.
+        # With / and @ unescaped, no part of the password must be taken for the host.
         ("user:wr/ong@wrong@", {}, "401"),
         ("user:to%2Fken%40secret@", {"cut": True}, "IncompleteRead"),
         ("user:to%2Fken%40secret@", {"files": "http://user:wrong@127.0.0.1:no"}, "nonnumeric port"),
     ],
 )
 def test_a_failure_is_one_line_without_the_login(index, tmp_path, login, properties, reason):
-    place, _ = index(**properties)
-    done = get_uv(f"http://{login}{place}/simple", tmp_path)
+    address, _ = index(**properties)
+    done = get_uv(f"http://{login}{address}/simple", tmp_path)
     assert done.returncode == 1
-    said = done.stderr.splitlines()[-1]
-    assert said.startswith(f"get_uv: could not install uv {VERSION} (")
-    assert said.endswith(f": is http://{place}/simple reachable?")
-    assert reason in said
-    for shown in ("user", "ken", "wr", "Traceback"):
-        assert shown not in done.stderr
+    message = done.stderr.splitlines()[-1]
+    assert message.startswith(f"get_uv: could not install uv {VERSION} (")
+    assert message.endswith(f": is http://{address}/simple reachable?")
+    assert reason in message
+    for hidden in ("user", "ken", "wr", "Traceback"):
+        assert hidden not in done.stderr

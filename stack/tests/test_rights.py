@@ -1,4 +1,4 @@
-"""What each role of the warehouse may do, tried one by one by that role; all else is refused."""
+"""The rights of each role of the warehouse, tried statement by statement."""
 
 import os
 import uuid
@@ -8,10 +8,10 @@ import psycopg2
 import pytest
 from test_init_db import init_db
 
-PEOPLE = ("loader", "transformer", "reporter")
+ROLES = ("loader", "transformer", "reporter")
 OWNERS = {"raw": "loader", "staging": "transformer", "marts": "transformer",
           "audit": "transformer", "public": "postgres"}  # fmt: skip
-# Tried on a table of the schema's owner, and each rolled back.
+# Each statement is tried on a table of the schema's owner, and rolled back.
 ACTIONS = {
     "select": "select * from {schema}.probe",
     "insert": "insert into {schema}.probe values (2)",
@@ -41,7 +41,8 @@ ALLOWED = {
     **{("transformer", schema): OWN_TABLES for schema in ("staging", "marts", "audit")},
     **{("reporter", schema): {"select"} for schema in ("staging", "marts", "audit")},
 }
-# To take a role's rights, to leave the warehouse, to read what is not data: for nobody.
+# Forbidden for every role: to take another role's rights, to leave the warehouse, to read system
+# data.
 FORBIDDEN = [
     *(f"set role {name}" for name in ("postgres", "pg_read_server_files", "airflow", "superset")),
     *(f"set session authorization {name}" for name in ("postgres", "airflow")),
@@ -92,21 +93,21 @@ FORBIDDEN = [
 
 
 def connect(role: str, database: str):
-    password = os.environ[f"{role.upper()}_PASSWORD" if role in PEOPLE else "PGPASSWORD"]
+    password = os.environ[f"{role.upper()}_PASSWORD" if role in ROLES else "PGPASSWORD"]
     return psycopg2.connect(user=role, password=password, dbname=database)
 
 
 @pytest.fixture(scope="module")
 def database():
-    """A warehouse in which each schema has a table; the metadata's databases beside it."""
+    """Create a warehouse with a table in each schema, and the two metadata databases."""
     name = f"rights_test_{uuid.uuid4().hex[:12]}"
-    others = ("airflow", "superset")
+    metadata = ("airflow", "superset")
     with closing(connect("postgres", "postgres")) as admin, admin.cursor() as cursor:
         admin.autocommit = True
         cursor.execute(f"create database {name}")
-        made = init_db(PGDATABASE=name)
-        assert made.returncode == 0, made.stderr
-        for other in others:  # as metadata_init.sql makes them
+        done = init_db(PGDATABASE=name)
+        assert done.returncode == 0, done.stderr
+        for other in metadata:  # as in metadata_init.sql
             cursor.execute(f"create role {other} login password 'a'; ")
             cursor.execute(f"create database {other} owner {other}")
             cursor.execute(f"revoke all on database {other} from public")
@@ -114,23 +115,23 @@ def database():
             with closing(connect(owner, name)) as connection, connection, connection.cursor() as c:
                 c.execute(f"create table {schema}.probe as select 1 as id")
         yield name
-        for other in (name, *others):
+        for other in (name, *metadata):
             cursor.execute(f"drop database {other} with (force)")
         cursor.execute("drop role airflow, superset")
 
 
 @pytest.fixture
 def attempt(database, request):
-    """Tries a statement as a role and takes it back; says whether it was let through."""
+    """Return a function that tries a statement as a role, and returns whether it was allowed."""
     connection = connect(request.param, database)
     cursor = connection.cursor()
-    # The second fence is taken down, so that what is tested is the grants.
+    # reporter's sessions are read-only by default. Lift that, to test the grants alone.
     cursor.execute("set default_transaction_read_only = off")
     if request.param != "reporter":
         cursor.execute("create temporary table mine (line text)")
     connection.commit()
 
-    def tried(statement: str) -> bool:
+    def is_allowed(statement: str) -> bool:
         connection.notices.clear()
         try:
             cursor.execute(statement)
@@ -138,48 +139,48 @@ def attempt(database, request):
             return False
         finally:
             connection.rollback()
-        # What may be read cannot be handed on: that is told as a warning.
+        # For a GRANT of rights that the role cannot grant, Postgres only issues a warning.
         return not any("no privileges were granted" in notice for notice in connection.notices)
 
-    tried.role, tried.connection = request.param, connection
-    yield tried
+    is_allowed.role, is_allowed.connection = request.param, connection
+    yield is_allowed
     connection.close()
 
 
 @pytest.mark.parametrize("schema", OWNERS)
-@pytest.mark.parametrize("attempt", PEOPLE, indirect=True)
-def test_each_role_may_do_its_job_and_no_more(attempt, schema):
-    done = {name for name, action in ACTIONS.items() if attempt(action.format(schema=schema))}
-    assert done == ALLOWED.get((attempt.role, schema), set())
+@pytest.mark.parametrize("attempt", ROLES, indirect=True)
+def test_each_role_has_exactly_its_rights(attempt, schema):
+    allowed = {name for name, action in ACTIONS.items() if attempt(action.format(schema=schema))}
+    assert allowed == ALLOWED.get((attempt.role, schema), set())
 
 
-@pytest.mark.parametrize("attempt", PEOPLE, indirect=True)
-def test_nobody_leaves_the_warehouse(attempt, database):
-    attempt.connection.autocommit = True  # some of the statements want to be alone
+@pytest.mark.parametrize("attempt", ROLES, indirect=True)
+def test_no_role_leaves_the_warehouse(attempt, database):
+    attempt.connection.autocommit = True  # some statements cannot run in a transaction
     with closing(connect("postgres", database)) as other:
         statements = [text.format(other=other.get_backend_pid()) for text in FORBIDDEN]
-        statements += [f"set role {name}" for name in PEOPLE if name != attempt.role]
+        statements += [f"set role {name}" for name in ROLES if name != attempt.role]
         if attempt.role == "reporter":
             statements.append("create temporary table x (id int)")
         assert [statement for statement in statements if attempt(statement)] == []
 
 
-@pytest.mark.parametrize("role", PEOPLE)
+@pytest.mark.parametrize("role", ROLES)
 @pytest.mark.parametrize("name", ["airflow", "superset"])
-def test_nobody_of_the_warehouse_enters_the_metadata(database, role, name):
+def test_no_role_enters_the_metadata_databases(database, role, name):
     with pytest.raises(psycopg2.OperationalError, match="permission denied for database"):
         connect(role, name)
 
 
-@pytest.mark.parametrize("role", PEOPLE)
-def test_what_others_run_is_not_shown(database, role):
+@pytest.mark.parametrize("role", ROLES)
+def test_no_role_sees_the_queries_of_others(database, role):
     with (
         closing(connect("postgres", database)) as other,
         closing(connect(role, database)) as connection,
         other.cursor() as running,
         connection.cursor() as cursor,
     ):
-        running.execute("select 'a secret of mine'")
+        running.execute("select 'a secret'")
         cursor.execute(
             "select query from pg_stat_activity where pid = %s", [other.get_backend_pid()]
         )

@@ -1,4 +1,4 @@
-"""The scripts that make an environment: they run before there is one, on the system's Python."""
+"""scripts/get_uv.py chooses the wheel of uv for the machine."""
 
 import importlib.util
 
@@ -6,7 +6,7 @@ import pytest
 
 from elt_stack.settings import PROJECT
 
-UV = "uv-0.13.9-py3-none-"
+UV = "uv-1.2.3-py3-none-"
 WHEELS = {
     "manylinux_2_17_x86_64.manylinux2014_x86_64.whl": ("linux", "x86_64", "glibc"),
     "musllinux_1_1_x86_64.whl": ("linux", "x86_64", ""),
@@ -20,8 +20,8 @@ WHEELS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("machine", [place for place in WHEELS.values() if place])
-def test_the_wheel_of_uv_is_that_of_the_machine(monkeypatch, machine):
+@pytest.mark.parametrize("machine", [machine for machine in WHEELS.values() if machine])
+def test_the_wheel_of_uv_fits_the_machine(monkeypatch, machine):
     spec = importlib.util.spec_from_file_location("get_uv", PROJECT / "scripts" / "get_uv.py")
     get_uv = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(get_uv)
@@ -30,5 +30,5 @@ def test_the_wheel_of_uv_is_that_of_the_machine(monkeypatch, machine):
     monkeypatch.setattr(get_uv.platform, "machine", lambda: processor)
     monkeypatch.setattr(get_uv.platform, "libc_ver", lambda: (libc, ""))
     assert [name for name in WHEELS if get_uv.fits(UV + name)] == [
-        name for name, place in WHEELS.items() if place == machine
+        name for name, fitting in WHEELS.items() if fitting == machine
     ]

@@ -193,7 +193,7 @@ def test_outside_dev_every_secret_is_checked(project, monkeypatch, weak):
 def test_an_alert_url_that_is_no_json_text_is_refused(project, monkeypatch, url):
     make_env(project)
     monkeypatch.setenv("ALERT_URL", url)
-    with pytest.raises(StackError, match="^ALERT_URL contains a quotation mark"):
+    with pytest.raises(StackError, match=r"^ALERT_URL contains a quotation mark"):
         Settings.load()
 
 
