@@ -49,9 +49,14 @@ def test_the_makefile_lists_every_locked_project():
     }
 
 
-def test_every_image_and_uv_has_one_version():
+def uv_version() -> str:
+    """Return the version of uv, as the Makefile reads it."""
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text())
-    assert re.fullmatch(r"==[0-9.]+", project["tool"]["uv"]["required-version"])
+    return project["tool"]["uv"]["required-version"].removeprefix("==")
+
+
+def test_every_image_and_uv_has_one_version():
+    assert re.fullmatch(r"[0-9.]+", uv_version())
     files = [*PROJECT.glob("*/Dockerfile"), PROJECT / "docker-compose.yaml"]
     text = "\n".join(path.read_text() for path in files)
     # The version is a build argument. Without it, a build fails.
@@ -95,7 +100,7 @@ def check(tmp_path):
 
     def run(allowed: str = "") -> tuple[int, str]:
         (tmp_path / "allowed_vulnerabilities.toml").write_text(allowed)
-        version = re.search(r"^UV_VERSION := (.*)$", (PROJECT / "Makefile").read_text(), re.M)[1]
+        version = uv_version()
         uv = PROJECT / ".tools" / f"uv-{version}" / "bin" / "uv"
         done = subprocess.run(
             [sys.executable, tmp_path / "check_dependencies.py", uv, "."], cwd=PROJECT, text=True,
