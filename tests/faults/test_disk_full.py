@@ -137,7 +137,10 @@ def fill(warehouse: Warehouse, disk: Path, left: int) -> Path:
 
 # COPY into a table with rows writes the log at once. COPY into a small fresh table writes it only
 # in the commit (with wal_level = minimal, below wal_skip_threshold).
-@pytest.mark.parametrize(("phase", "rows"), [pytest.param("COPY", 16_000, marks=pytest.mark.long), ("the commit", 8_000)])
+@pytest.mark.parametrize(
+    ("phase", "rows"),
+    [pytest.param("COPY", 16_000, marks=pytest.mark.long), ("the commit", 8_000)],
+)
 def test_a_load_fails_while_the_logs_disk_is_full(
     small_log, workload_on, loader_results, phase, rows
 ):
