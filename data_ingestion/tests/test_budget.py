@@ -38,6 +38,10 @@ code = cli.main(sys.argv[1:])
 print(len(sys.modules))
 sys.exit(code)
 """
+# Bytecode, imports and allocations differ between versions of Python; the server's counts do not.
+counts_python = pytest.mark.skipif(
+    sys.version_info[:2] != (3, 11), reason="budget.json has the counts of Python 3.11"
+)
 SERVER = """
 select blks_hit + blks_read, pg_current_wal_insert_lsn() - '0/0', pg_database_size(datname)
 from pg_stat_database
@@ -125,6 +129,7 @@ def test_the_servers_work_stays_within_its_budget(scenario, warehouse, overlappi
     budget.check(scenario, counts)
 
 
+@counts_python
 @pytest.mark.parametrize("scenario", ["first", "again", "overlapping"])
 def test_pythons_work_stays_within_its_budget(scenario, warehouse, overlapping, write, budget):
     # A first small load, so that imports are not counted.
@@ -137,6 +142,7 @@ def test_pythons_work_stays_within_its_budget(scenario, warehouse, overlapping, 
     budget.check(scenario, counts)
 
 
+@counts_python
 def test_the_peak_memory_of_a_load_stays_within_its_budget(warehouse, write, budget):
     load(write("1\n", name="few.csv", header="x\n"), "--table", "few")
     gc.collect()
@@ -149,6 +155,7 @@ def test_the_peak_memory_of_a_load_stays_within_its_budget(warehouse, write, bud
     budget.check("first", {"peak_bytes": peak + pa.default_memory_pool().max_memory()})
 
 
+@counts_python
 @pytest.mark.parametrize("scenario", ["first", "again"])
 def test_imports_stay_within_their_budget(scenario, warehouse, budget):
     if scenario == "again":
