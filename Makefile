@@ -138,13 +138,20 @@ install-all: env $(UV)
 .PHONY: $(PROJECTS:%=install-%)
 $(PROJECTS:%=install-%): install-%: %/.venv/installed | env
 
-%/.venv/installed: %/pyproject.toml %/uv.lock | $(UV)
+%/.venv/installed: %/pyproject.toml %/uv.lock | .tools/python
 	@echo "installing $(if $(filter .,$*),the development tools,$*) …"
 	@$(UV) sync --quiet --frozen --project $*
 	@touch $@
 
 $(UV):
 	@$(PYTHON) scripts/get_uv.py $(UV_VERSION) .tools/uv-$(UV_VERSION)
+
+# Runs once, before any environment is installed: if no Python fits, uv downloads one. uv's own message
+# about a failed download does not name the Pythons that would fit. `--no-bin` adds no program to PATH.
+.tools/python: stack/pyproject.toml | $(UV)
+	@$(UV) python find --quiet --project stack >/dev/null 2>&1 || $(UV) python install --quiet --no-bin 3.13 || { \
+	    echo 'This machine has no Python 3.11, 3.12 or 3.13, and uv could not download one: install one of them.' >&2; exit 1; }
+	@touch $@
 
 lock: $(UV) ## Update each lock after a change of its pyproject.toml
 	@for project in $(PROJECTS); do $(UV) lock --project $$project || exit; done
