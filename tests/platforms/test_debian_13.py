@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 
 import psutil
@@ -29,12 +30,11 @@ def test_components_run_on_the_python_of_the_system(demo, debian_13, project):
 
 
 def test_nothing_listens_beyond_loopback(demo, debian_13):
-    listening = {
-        connection.laddr
-        for process in debian_13.processes()
-        for connection in process.net_connections("inet")
-        if connection.status == psutil.CONN_LISTEN
-    }
+    listening = set()
+    for process in debian_13.processes():
+        with contextlib.suppress(psutil.NoSuchProcess):  # short-lived processes of Airflow
+            connections = process.net_connections("inet")
+            listening |= {each.laddr for each in connections if each.status == psutil.CONN_LISTEN}
     ports = {int(value) for name, value in debian_13.environment.items() if name.endswith("_PORT")}
     assert {address.ip for address in listening} == {"127.0.0.1"}
     assert {address.port for address in listening} == ports

@@ -90,7 +90,8 @@ def psql(arguments: argparse.Namespace) -> int:
     """Open psql in the warehouse, or run one statement."""
     environment = os.environ | environments.libpq_environment(Settings.load(), arguments.role)
     options = ["--command", arguments.statement] if arguments.statement else []
-    os.execve(environment["PSQL"], ["psql", *options], environment)
+    # psql looks for itself on the PATH, and fails there, if its first argument is a bare name.
+    os.execve(environment["PSQL"], [environment["PSQL"], *options], environment)
 
 
 def dbt(arguments: argparse.Namespace) -> int:
