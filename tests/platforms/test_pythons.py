@@ -82,7 +82,13 @@ def test_locked_packages_install_without_a_compiler(lock, python, machine):
 @pytest.fixture
 def fresh_clone(tmp_path) -> Path:
     """Return a folder with the files that an installation of `stack` reads."""
-    for name in ("Makefile", ".env.example", "stack/pyproject.toml", "stack/uv.lock"):
+    for name in (
+        "Makefile",
+        "pyproject.toml",
+        ".env.example",
+        "stack/pyproject.toml",
+        "stack/uv.lock",
+    ):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         shutil.copy(PROJECT / name, tmp_path / name)
     shutil.copytree(PROJECT / "scripts", tmp_path / "scripts")
