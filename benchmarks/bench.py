@@ -1,11 +1,12 @@
 r"""Measure the loader and its peers, the growth of the cost with size, the transform and the DAG.
 
     make bench            116,201 and 1 M rows; a quarter of an hour
-    make bench-full       10 M rows as well, and growth up to 20 M; an hour
+    make bench-full       the same and 10 M rows, and growth up to 20 M; an hour
 
 The benchmark runs in a throwaway warehouse (`elt with-postgres`). Each round runs every step once,
 in another order than the round before, so that other load on the machine affects all steps alike.
-Each time is also divided by that of `\copy` in the same round; the report has the median ratio.
+The ratio of a step is its time divided by the time of `\copy` in the same round. The report shows
+the median ratio of all rounds.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from measure import Cost, TooSlowError, run
 
 STACK = steps.PROJECT / "stack" / ".venv" / "bin"
 WARM_UP_ROWS = 10_000
-# The code is tuned on data of one seed and reported on data of another.
+# We tune the code with data of one seed and publish figures with data of another.
 TUNING_SEED, REPORT_SEED = 7, 11
 LOADER_LIMIT = 3600  # seconds after which a run of the loader counts as failed
 
@@ -38,8 +39,8 @@ class Bench:
 
     Args:
         seed: Seed of the data.
-        limit: Seconds that a peer may take. A peer that would take longer, estimated from its time
-            for fewer rows, is left out.
+        limit: Seconds that a peer may take. A peer is left out if its time for fewer rows lets
+            us expect more.
     """
 
     def __init__(self, seed: int, limit: float) -> None:
@@ -49,7 +50,7 @@ class Bench:
         self.costs: dict[int, dict[str, list[Cost]]] = {}
 
     def measure(self, rows: int, rounds: int, with_peers: bool) -> None:
-        """Measure one size. Call it with ascending sizes, which the estimates rely on."""
+        """Measure one size. Sizes must ascend, because smaller sizes give the estimates."""
         whole = steps.sample(rows, self.seed)
         groups = steps.step_groups(whole, self.seed, with_peers)
         costs: dict[str, list[Cost]] = defaultdict(list)
@@ -110,7 +111,7 @@ class Bench:
         return ""
 
     def results(self) -> dict[str, dict]:
-        """Return the figures of the report by number of rows and name of the step."""
+        """Return the figures of the report, by number of rows and then by name of the step."""
         return {
             str(rows): {
                 name: report.figures(measured, costs[steps.COPY])
@@ -122,13 +123,13 @@ class Bench:
         }
 
 
-def run_script(name: str, *options: str, before: Sequence[str | Path]) -> dict:
+def run_script(name: str, *options: str, runner: Sequence[str | Path]) -> dict:
     """Run another script of this folder and return its measurements.
 
     Args:
         name: File name of the script.
         options: Options of the script.
-        before: The command that runs the script, such as a Python interpreter.
+        runner: The command that runs the script, such as a Python interpreter.
 
     Raises:
         SystemExit: The script failed.
@@ -136,7 +137,7 @@ def run_script(name: str, *options: str, before: Sequence[str | Path]) -> dict:
     script, file = Path(__file__).with_name(name), steps.DATA_FOLDER / f"{name}.json"
     steps.DATA_FOLDER.mkdir(parents=True, exist_ok=True)
     file.unlink(missing_ok=True)
-    if subprocess.run([*before, script, "--json", file, *options]).returncode != 0:
+    if subprocess.run([*runner, script, "--json", file, *options]).returncode != 0:
         sys.exit(f"{name} failed")
     return json.loads(file.read_text())
 
@@ -177,14 +178,14 @@ def main() -> None:
     }
     if options.dag:
         rounds = ("--rounds", str(options.rounds))
-        results["dag"] = run_script("dag.py", *rounds, before=(STACK / "python",))
+        results["dag"] = run_script("dag.py", *rounds, runner=(STACK / "python",))
     if options.transform:
         results["transform"] = run_script(
             *("transform.py", "--rounds", str(transform_rounds), "--seed", str(seed)),
             *("--rows", *map(str, options.transform)),
-            before=(STACK / "elt", "with-postgres", "--", sys.executable),
+            runner=(STACK / "elt", "with-postgres", "--", sys.executable),
         )
-    # Run everything once, so that bytecode is written and programs are in the page cache.
+    # Warm up: Python writes its bytecode, and the programs get into the page cache.
     Bench(seed, options.limit).measure(WARM_UP_ROWS, 1, with_peers=bool(options.rows))
     bench = Bench(seed, options.limit)
     for rows in sorted({*options.rows, *options.growth}):

@@ -2,10 +2,10 @@
 
     python dag.py --rounds 5 --json FILE        (with the environment of stack/)
 
-The script starts a separate stack without Docker. In each round the DAG runs on the sample, then
-its commands do, each time in an empty warehouse. The duration of the DAG is the time from its
-trigger to the end of its last task. The first round is reported separately, because Airflow's
-processes have run no task before.
+The script starts a separate stack without Docker. In each round it runs first the DAG and then the
+three commands on the sample, each time in an empty warehouse. The duration of the DAG is the time
+from its trigger to the end of its last task. The first round is reported separately, because it is
+slower: Airflow's processes have run no task before.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def stack() -> Iterator[Settings]:
 
 
 def empty(settings: Settings) -> None:
-    """Delete all rows but keep the tables, as after the start of a stack."""
+    """Delete all rows but keep the tables. A stack that has just started has empty tables, too."""
     with contextlib.closing(embedded_server(settings).connect()) as connection:
         connection.autocommit = True
         with connection.cursor() as cursor:
@@ -83,7 +83,7 @@ def run_dag(settings: Settings) -> dict[str, float]:
     """Run the DAG and return the seconds of the run ("dag") and of each task by its id.
 
     Raises:
-        SystemExit: Another task than the test task failed, or no task failed.
+        SystemExit: The failed tasks are not exactly the test task.
     """
     api, began = services.airflow_client(settings), time.time()
     run_id = api.trigger(services.DAG)

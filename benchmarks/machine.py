@@ -1,4 +1,4 @@
-"""Describe the machine and the versions, without which no figure can be compared."""
+"""Describe the machine and the versions, so that readers can compare the figures."""
 
 from __future__ import annotations
 

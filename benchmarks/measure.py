@@ -29,7 +29,7 @@ class Cost:
     Attributes:
         seconds: Wall-clock time from the start to the end of the process.
         cpu: CPU seconds (user and system) of the process and of the children it waited for.
-        server_cpu: CPU seconds of the Postgres server meanwhile; None on systems without /proc.
+        server_cpu: CPU seconds of the Postgres server in the same time; None without /proc.
         memory: Peak resident memory in MB, of the process or the largest of those children.
     """
 

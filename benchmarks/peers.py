@@ -3,9 +3,9 @@
     python peers.py NAME FILE        (NAME: a key of PEERS)
 
 Each peer runs in a separate process and imports its libraries inside its function, so that it pays
-only for its own imports. libpq's environment names the warehouse. The rows go to a new table:
-`peer.transactions` for dlt, `public.transactions` for the others. No peer stores a key, a load log
-or rejected lines.
+only for its own imports. libpq's environment variables name the warehouse. The rows go to a new
+table: `peer.transactions` for dlt, `public.transactions` for the others. No peer stores a key, a
+load log or rejected lines.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def address() -> str:
 
 
 def pandas_to_sql(file: Path) -> None:
-    """Load with `to_sql` as popular demos of such stacks do: guessed types, many INSERTs."""
+    """Load with `to_sql`, as popular demos of such stacks do: pandas guesses types and INSERTs."""
     import pandas as pd
     from sqlalchemy import create_engine
 
@@ -58,7 +58,7 @@ def polars_whole(file: Path) -> None:
 
 
 def polars_batches(file: Path) -> None:
-    """Stream batches through one COPY: fast and with little memory, but keeping duplicates."""
+    """Stream batches through one COPY, which needs little memory but keeps duplicates."""
     import adbc_driver_postgresql.dbapi as adbc
     import polars as pl
     import pyarrow as pa
@@ -92,7 +92,7 @@ def _run_dlt(source, **options) -> None:
 
 
 def _arrow_batches(file: Path) -> Iterator:
-    """Yield Arrow tables of text, which dlt forwards without handling single rows."""
+    """Yield Arrow tables of text. dlt forwards such tables without handling single rows."""
     import pyarrow as pa
     from pyarrow import csv
 

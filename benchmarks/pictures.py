@@ -44,9 +44,12 @@ def _save(figure: Figure, path: Path) -> None:
 
 
 def draw_peers(sizes: dict[str, dict], path: Path) -> None:
-    r"""Draw the ratios to `\copy` for each size, and the peak memory at the largest of them.
+    r"""Draw the ratios to `\copy` for each size, and the peak memory at the largest size.
 
-    Sizes without peers are skipped. `sizes` maps rows to the figures by name of the step.
+    Args:
+        sizes: Figures by number of rows and then by name of the step. The picture omits sizes
+            without peers.
+        path: The picture to write.
     """
     names = [steps.COPY, steps.FIRST_LOAD, *steps.PEER_NAMES.values()]
     compared = {
@@ -88,7 +91,7 @@ def _draw_dots(
     values: Sequence[float | None],
     label: Callable[[float], str],
 ) -> None:
-    """Draw a labelled dot for each value; it is hollow if the tool keeps duplicates."""
+    """Draw a labelled dot for each value, filled if the tool drops duplicates, else hollow."""
     panel.set_xscale("log")
     present = [value for value in values if value]
     panel.set_xlim(min(present) / 1.6, max(present) * 4)
@@ -132,7 +135,7 @@ def draw_growth(
             (sizes[0], sizes[-1]), linear, ":", color=PEER_COLOR, linewidth=1, label="slope 1"
         )
         panel.set(xscale="log", yscale="log", xlabel="rows", ylabel="seconds")
-        # Skip the label of a size that is too close to the next one to be readable.
+        # Omit the label of a size if it would overlap with the label of the next size.
         apart = [a for a, b in zip(sizes, [*sizes[1:], math.inf], strict=True) if b > 1.5 * a]
         panel.set_xticks(apart, [count(rows) for rows in apart])
         panel.xaxis.set_minor_formatter(NullFormatter())

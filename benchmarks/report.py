@@ -30,8 +30,8 @@ def figures(costs: Sequence[Cost], yardstick: Sequence[Cost]) -> dict:
 
     Args:
         costs: Costs of the step in the order of the rounds.
-        yardstick: Costs of `\copy` in the same rounds. There may be more of them than `costs` if
-            the step was stopped early.
+        yardstick: Costs of `\copy` in the same rounds. They may be more than `costs`, because a
+            step that exceeds its time limit is not measured in later rounds.
 
     Returns:
         Seconds of all rounds, the median ratio to `\copy`, median CPU seconds of the process and
@@ -49,7 +49,7 @@ def figures(costs: Sequence[Cost], yardstick: Sequence[Cost]) -> dict:
 
 
 def table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    """Format a Markdown table that is also readable in a terminal, with right-aligned numbers."""
+    """Format a Markdown table, aligned for a terminal; all columns but the first are numbers."""
     widths = [max(map(len, column)) for column in zip(head, *lines, strict=True)]
     rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
 
@@ -61,7 +61,7 @@ def table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
 
 
 def load_table(sizes: dict[str, dict]) -> list[str]:
-    """Return a heading, a table and a list of the peers left out for each size."""
+    """Return, for each size, a heading, a table and the peers that were left out."""
     head = ("step", "seconds", r"ratio to \copy", "CPU s", "server CPU s", "peak MB")
     parts = []
     for rows, by_name in sizes.items():
@@ -182,7 +182,8 @@ def publish(name: str, results: dict) -> None:
 
 def draw(results: dict) -> None:
     """Draw the pictures."""
-    # A late import, because a measured process inherits the memory of this one as its peak.
+    # Import matplotlib late: the peak memory that Linux reports for a measured process begins with
+    # the memory of this process, which forks it.
     import pictures
 
     if results["load"]:

@@ -36,8 +36,8 @@ PEER_NAMES = {
     "dlt_default": "dlt, default",
 }
 DEDUPLICATES = {"polars_whole", "pandas_adbc", "pandas_to_sql"}
-SMALL = 10_000
-LARGE_FROM = 10_000_000  # rows; from this size on, a second file of a tenth of it is loaded too
+SMALL = 10_000  # rows of the half-known file that is loaded after each sample
+LARGE_FROM = 10_000_000  # rows; after such a sample, a half-known file of a tenth is loaded as well
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Step:
 
 
 def sample(rows: int, seed: int) -> Sample:
-    """Return the sample of that size and seed; generate it unless DATA_FOLDER has it."""
+    """Return the sample of a size and seed; generate it unless DATA_FOLDER has it."""
     DATA_FOLDER.mkdir(parents=True, exist_ok=True)
     path = DATA_FOLDER / f"transactions_{rows}_{seed}.csv"
     truth = path.with_suffix(".truth.json")
@@ -86,7 +86,7 @@ def sample(rows: int, seed: int) -> Sample:
 
 
 def half_known(whole: Sample, rows: int, seed: int) -> Sample:
-    """Write a file whose first half is from `whole` and whose second half is of another seed."""
+    """Write a file of `rows` rows: half from `whole`, half from a sample of another seed."""
     fresh = sample(rows // 2, seed)
     path = whole.path.with_name(f"half_of_{rows}_{whole.path.name}")
     with whole.path.open() as known, fresh.path.open() as new, path.open("w") as mixed:
@@ -98,8 +98,8 @@ def half_known(whole: Sample, rows: int, seed: int) -> Sample:
 def _new_lines(file: Path, *before: Path) -> int:
     """Count the distinct lines of a file that are not in earlier files, without the header.
 
-    A separate process counts them, because each measured process inherits the memory of this one
-    as its peak.
+    A separate process counts them: the peak memory that Linux reports for a measured process begins
+    with the memory of this process, which forks it.
     """
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
         return pool.submit(_count_new_lines, file, *before).result()

@@ -3,8 +3,8 @@
     python benchmarks/transform.py --rows 116201 1000000 --rounds 3 --json FILE
 
 The script needs a throwaway warehouse (`elt with-postgres`). It runs dbt's commands as the DAG
-does and includes the start of the process. `dbt run --empty` measures that start, with all models
-and no rows. JSON: rows -> name of the step -> {"seconds": [one per round]}.
+does. Each time includes the start of dbt's process, which `dbt run --empty` measures alone: it runs
+all models without rows. The JSON is {rows: {name of the step: {"seconds": [one per round]}}}.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from warehouse import environment
 
 DBT = PROJECT / "dbt" / ".venv" / "bin" / "dbt"
 NEW_ROWS = 10_000
-# The only test that fails on the sample; it should fail.
+# The sample must fail this test and no other, because it has backdated transactions.
 BACKDATED = "value_date_greater_than_transaction_date"
 
 START = "dbt run --empty"
@@ -37,7 +37,7 @@ SOME_NEW = f"dbt run, {NEW_ROWS:,} new rows"
 TEST = "dbt test"
 ONE_PROCESS = "set max_parallel_workers_per_gather = 0"
 
-# Casts as in a script that trusts its data: the first value in another format is an error.
+# Casts as in a script that trusts its data: a value in an unexpected format stops it.
 NAIVE_SELECT = """
 select
     _row_hash, rtrim(account_no, '''') as account_number,

@@ -6,7 +6,6 @@ import csv
 import os
 import random
 import shutil
-import tempfile
 from collections import defaultdict
 from collections.abc import Iterator
 from datetime import datetime
@@ -17,11 +16,19 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 from harness import SEED, DagResults, ExpectedRows
-from support import SAMPLE, Stack, Truth, amount, listen, stack_environment
+from support import (
+    SAMPLE,
+    Stack,
+    Truth,
+    amount,
+    listen,
+    stack_environment,
+    temporary_folder,
+)  # fmt: skip
 
 NO_BROWSER = "no Chromium or Chrome on this machine: install one, or set CHROMIUM to its program"
-# The tests check that pages contact no foreign host, so the browser's own requests are off too.
-QUIET = (
+# Turn off the browser's own requests: test_browser.py checks that pages contact no foreign host.
+QUIET_OPTIONS = (
     *("--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
     *("--disable-background-networking", "--disable-component-update"),
 )
@@ -46,7 +53,7 @@ def browser():
     if program is None:
         (pytest.fail if os.environ.get("CI") else pytest.skip)(NO_BROWSER)
     # Chromium refuses to run its sandbox as root. The tests open only pages of the stack.
-    options = [*QUIET, "--no-sandbox"] if os.geteuid() == 0 else [*QUIET]
+    options = [*QUIET_OPTIONS, *["--no-sandbox"] * (os.geteuid() == 0)]
     with sync_playwright() as playwright:
         running = playwright.chromium.launch(executable_path=program, args=options)
         yield running
@@ -79,23 +86,22 @@ def truth() -> Truth:
 
 @pytest.fixture(scope="session")
 def stack():
-    folder = Path(tempfile.mkdtemp(prefix="elt-stack-"))
-    folder.chmod(0o755)  # under root Postgres runs as nobody and must be able to enter
-    (folder / "data").mkdir()
-    for file in (SAMPLE, SAMPLE.with_suffix(".truth.json")):
-        shutil.copy(file, folder / "data")
-    alerts: list[str] = []
-    listener = listen(alerts)
-    environment = stack_environment(folder) | {
-        "ALERT_URL": f"json://127.0.0.1:{listener.server_port}"
-    }
-    running = Stack(folder, environment, alerts)
-    try:
-        yield running
-    finally:
-        running.make("demo-reset", "FORCE=1")
-        listener.shutdown()
-        shutil.rmtree(folder, ignore_errors=True)
+    """Yield a stack without Docker that is not started; remove it after the last test."""
+    with temporary_folder("elt-stack-") as folder:
+        (folder / "data").mkdir()
+        for file in (SAMPLE, SAMPLE.with_suffix(".truth.json")):
+            shutil.copy(file, folder / "data")
+        alerts: list[str] = []
+        listener = listen(alerts)
+        environment = stack_environment(folder) | {
+            "ALERT_URL": f"json://127.0.0.1:{listener.server_port}"
+        }
+        isolated = Stack(folder, environment, alerts)
+        try:
+            yield isolated
+        finally:
+            isolated.make("demo-reset", "FORCE=1")
+            listener.shutdown()
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,8 @@
 """Shared parts of the fault tests: expected rows, checks for leftovers, the table of results.
 
-FAULTS=full in the environment makes as many tries as docs/reliability.md shows. Without it each
-test makes a few, so that it can run with every change. RELIABILITY_RESULTS names a folder for the
-results.
+With FAULTS=full in the environment, the tests make as many tries as docs/reliability.md shows (a
+full run). Without it each test makes a few, so that it can run with every change. The variable
+RELIABILITY_RESULTS names a folder for the results.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pathlib import Path
 
 import psutil
 
-from support import PROJECT, Stack, amount
+from support import PROJECT, Stack, account_sums, amount
 
 FULL = os.environ.get("FAULTS") == "full"
 SEED = 20261122
@@ -41,10 +41,6 @@ COUNTS = """
            (select count(distinct transaction_id) from staging.transactions),
            (select coalesce(sum(transaction_count), 0)::bigint from marts.daily_account_flows)
 """
-SUMS = """
-    select account_number, coalesce(sum(withdrawal_amount), 0), coalesce(sum(deposit_amount), 0)
-    from {} group by 1
-"""
 LOCKS = "select 'lock ' || objid from pg_locks where locktype = 'advisory'"
 UNFINISHED_MODELS = (
     "select relname::text from pg_class where relnamespace::regnamespace::text"
@@ -53,7 +49,7 @@ UNFINISHED_MODELS = (
 
 
 def wait_until(condition: Callable[[], object], seconds: float = 60) -> object:
-    """Wait for the condition to return a true value and return it; fail after `seconds`."""
+    """Wait until the condition returns a true value, and return it; fail after `seconds`."""
     deadline = time.monotonic() + seconds
     while not (found := condition()):
         assert time.monotonic() < deadline, f"not within {seconds:.0f} s"
@@ -63,10 +59,10 @@ def wait_until(condition: Callable[[], object], seconds: float = 60) -> object:
 
 @dataclass
 class ExpectedRows:
-    """All rows of the files that a stack was given, read independently of the project's code.
+    """All rows of the files that a stack loads, read independently of the project's code.
 
     Attributes:
-        rows: Hashes of the distinct rows.
+        rows: Hashes of the distinct rows, by Python's `hash`.
         sums: Withdrawals and deposits by account.
     """
 
@@ -75,7 +71,7 @@ class ExpectedRows:
 
     @classmethod
     def of(cls, stack: Stack) -> ExpectedRows:
-        """Return the rows of the files that a stack has already loaded."""
+        """Return the rows of all files that a stack has loaded so far."""
         expected = cls()
         for (name,) in stack.query("select source_file from raw._loads where status = 'loaded'"):
             expected.add(stack.data / name)
@@ -101,10 +97,10 @@ class ExpectedRows:
         return lost, duplicated
 
     def assert_sums(self, stack: Stack) -> None:
+        """Check the sums of each account in staging and marts."""
         expected = {account: tuple(sums) for account, sums in self.sums.items()}
         for relation in ("staging.transactions", "marts.daily_account_flows"):
-            rows = stack.query(SUMS.format(relation))
-            assert {account: tuple(sums) for account, *sums in rows} == expected, relation
+            assert account_sums(stack, relation) == expected, relation
 
 
 def new_file(stack: Stack, seed: int, rows: int) -> Path:
@@ -116,7 +112,7 @@ def new_file(stack: Stack, seed: int, rows: int) -> Path:
 
 
 def component_process(stack: Stack, task: str) -> psutil.Process | None:
-    """Return the loader's or dbt's process of a task, if it runs."""
+    """Return the process of the loader or of dbt that a task has started, if it is running."""
     name, command = PROGRAMS[task]
     for process in stack.supervisord.children(recursive=True):
         with contextlib.suppress(psutil.Error):
@@ -127,7 +123,7 @@ def component_process(stack: Stack, task: str) -> psutil.Process | None:
 
 
 def start_by_hand(stack: Stack, role: str, *command: Path | str) -> subprocess.Popen:
-    """Start the loader or dbt outside Airflow."""
+    """Start the loader or dbt outside Airflow, connected as a role of the warehouse."""
     environment = stack.environment | {
         "PGHOST": "127.0.0.1", "PGPORT": stack.environment["WAREHOUSE_PORT"],
         "PGDATABASE": "warehouse", "PGUSER": role,
@@ -158,13 +154,13 @@ def orphaned_processes(stack: Stack) -> list[str]:
 def assert_consistent(
     stack: Stack, expected: ExpectedRows, orphans: Callable[[Stack], list[str]] = orphaned_processes
 ) -> tuple[int, int]:
-    """Check that every row is there once, all sums match, and nothing is left behind.
+    """Check that each row is stored once, all sums match, and a run has left nothing behind.
 
-    Locks, unfinished models, processes and containers must not be left behind.
+    Leftovers would be advisory locks, unfinished models, and orphaned processes or containers.
 
     Args:
         stack: A stack without a running DAG run.
-        expected: All rows that the stack was given.
+        expected: All rows of the files that the stack has loaded.
         orphans: Returns the stack's orphaned processes or containers.
 
     Returns:
@@ -180,7 +176,10 @@ def assert_consistent(
 
 
 def publish(table: str, rows: Iterable[list]) -> None:
-    """Write rows to the folder RELIABILITY_RESULTS, if set, and replace those of equal faults."""
+    """Write a table of results to the folder that RELIABILITY_RESULTS names, if it is set.
+
+    A row replaces the earlier row of the same fault.
+    """
     folder, rows = os.environ.get("RELIABILITY_RESULTS"), {row[0]: row for row in rows}
     if not folder or not rows:
         return
@@ -193,7 +192,7 @@ def publish(table: str, rows: Iterable[list]) -> None:
 
 @dataclass
 class DagResults:
-    """The table of DAG faults: for each fault, its tries.
+    """The results of the faults during DAG runs.
 
     Attributes:
         tries: Lost rows, duplicated rows, outcome and seconds of each try, by fault.
@@ -208,6 +207,7 @@ class DagResults:
         self.tries[fault].append((lost, duplicated, outcome, seconds))
 
     def row(self, fault: str) -> list:
+        """Return the row of a fault; COLUMNS are its columns."""
         lost, duplicated, outcomes, seconds = zip(*self.tries[fault], strict=True)
         counts = ", ".join(f"{count} × {text}" for text, count in Counter(outcomes).most_common())
         outcome = f"{counts}; finished within {max(seconds):.0f} s"

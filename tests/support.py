@@ -8,9 +8,13 @@ import json
 import os
 import re
 import secrets
+import shutil
 import subprocess
+import tempfile
 import threading
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -23,12 +27,34 @@ from elt_stack.ports import free_port
 PROJECT = Path(__file__).resolve().parents[1]
 SAMPLE = PROJECT / "data_ingestion" / "data" / "transactions_data.csv"
 DBT_PROJECT = (PROJECT / "dbt" / "dbt_project.yml").read_text()
+HEADER = (  # of the bank's export, without a line end
+    "Account No,DATE,TRANSACTION DETAILS,CHQ.NO.,VALUE DATE,"
+    " WITHDRAWAL AMT , DEPOSIT AMT ,BALANCE AMT,."
+)
 THRESHOLD = int(re.search(r"^ *large_withdrawal_threshold: (\d+)$", DBT_PROJECT, re.M)[1])
+
+
+@contextmanager
+def temporary_folder(prefix: str) -> Iterator[Path]:
+    """Yield a folder that other accounts can enter, because as root Postgres runs as nobody."""
+    folder = Path(tempfile.mkdtemp(prefix=prefix))
+    folder.chmod(0o755)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @dataclass
 class Truth:
-    """Facts about the sample, computed from its file independently of the project's code."""
+    """Facts about the sample, computed from its file independently of the project's code.
+
+    Attributes:
+        rows: Number of rows, with duplicates.
+        distinct: The distinct rows.
+        backdated: Number of distinct rows whose value date is before the transaction date.
+        sums: Withdrawals and deposits by account.
+    """
 
     rows: int
     distinct: set[tuple]
@@ -71,6 +97,15 @@ class Stack:
         """The supervisor of all processes of a stack without Docker."""
         return psutil.Process(int((self.folder / "state" / "supervisord.pid").read_text()))
 
+    @property
+    def passwords(self) -> dict[str, str]:
+        """The stack's passwords by the name of their setting, without well-known short ones."""
+        return {
+            name: value
+            for name, value in self.environment.items()
+            if name.endswith("_PASSWORD") and len(value) > 12
+        }
+
     def connect(self, role: str = "postgres", database: str = "warehouse"):
         return psycopg2.connect(
             host="127.0.0.1", port=self.environment["WAREHOUSE_PORT"], dbname=database,
@@ -89,8 +124,20 @@ class Stack:
             connection.close()
 
 
+def account_sums(
+    stack: Stack, relation: str = "staging.transactions", role: str = "postgres"
+) -> dict[str, tuple[Decimal, Decimal]]:
+    """Return withdrawals and deposits by account from a relation of the warehouse."""
+    rows = stack.query(
+        "select account_number, coalesce(sum(withdrawal_amount), 0),"
+        f" coalesce(sum(deposit_amount), 0) from {relation} group by 1",
+        role=role,
+    )
+    return {account: (withdrawn, deposited) for account, withdrawn, deposited in rows}
+
+
 class Api:
-    """A client of a JSON REST API with cookies and headers for its login."""
+    """A client of a JSON REST API that keeps the cookies and headers of its login."""
 
     def __init__(self, port: str) -> None:
         cookies = urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar())
@@ -124,7 +171,7 @@ def superset_api(environment: dict[str, str]) -> Api:
 
 
 def add_chart(environment: dict[str, str], name: str) -> int:
-    """Create a chart through the API, as a user's own chart, and return its id."""
+    """Create a chart through the API, as a user would, and return its id."""
     superset = superset_api(environment)
     dataset = superset("/api/v1/dataset/")["result"][0]
     body = {"datasource_id": dataset["id"], "datasource_type": "table", "viz_type": "table"}
@@ -137,7 +184,7 @@ def amount(text: str) -> Decimal:
 
 
 def task_states(trigger: subprocess.CompletedProcess) -> list[tuple[str, str]]:
-    """Return each task and its final state, in the order that `make trigger` printed."""
+    """Return each task and its final state, in the order in which `make trigger` printed them."""
     return re.findall(r"[✓✗] (\w+) +(success|failed|upstream_failed) ", trigger.stdout)
 
 

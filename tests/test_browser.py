@@ -1,4 +1,4 @@
-"""A user triggers the DAG in Airflow's pages and sees the dashboard, in a real browser.
+"""A user triggers the DAG and sees the dashboard, in a real browser.
 
 The tests of this file run in order on one stack, which is empty at first.
 """
@@ -22,7 +22,7 @@ TIMEOUT = 60_000  # milliseconds, enough for steps that start processes
 
 
 class Browser:
-    """A browser session that records its requests and the status of each chart's data."""
+    """A browser session that records its requests and the HTTP status of each chart's data."""
 
     def __init__(self, context, environment) -> None:
         self.page: Page = context.new_page()
@@ -33,13 +33,13 @@ class Browser:
         context.on("request", lambda request: self.requested.add(request))
         # The browser announces a request before the page's content-security policy blocks it.
         context.on("requestfailed", self._forget_blocked)
-        context.on("response", self._note)
+        context.on("response", self._record_status)
 
     def _forget_blocked(self, request: Request) -> None:
         if request.failure == "csp":
             self.requested.discard(request)
 
-    def _note(self, response: Response) -> None:
+    def _record_status(self, response: Response) -> None:
         if "/api/v1/chart/data" in response.url:
             self.chart_data.append(response.status)
 
@@ -82,6 +82,7 @@ class Browser:
 
 @pytest.fixture(scope="module")
 def user(browser, stack):
+    """Yield a browser session on the running stack, without a login."""
     up = stack.make("demo-up")
     assert up.returncode == 0, up.stdout
     context = browser.new_context(locale="en-US", timezone_id="UTC")
@@ -91,6 +92,7 @@ def user(browser, stack):
 
 @pytest.fixture(scope="module")
 def pictures(request, tmp_path_factory):
+    """Return the folder for the screenshots."""
     folder = request.config.getoption("pictures") or tmp_path_factory.mktemp("pictures")
     folder.mkdir(parents=True, exist_ok=True)
     return folder
@@ -126,7 +128,7 @@ def test_a_click_in_airflow_runs_the_dag(user, stack, pictures):
     for task, state in states.items():
         row = page.get_by_role("row").filter(has=page.get_by_role("link", name=task))
         expect(row).to_contain_text(state, timeout=TIMEOUT)
-    page.reload()  # the grid next to the table updates later than the table
+    page.reload()  # the grid beside the table of tasks is updated later than the table
     expect(page.get_by_role("link", name="test_transformed_data").first).to_be_visible()
     page.wait_for_load_state("networkidle")
     page.screenshot(path=pictures / "airflow-run.png")

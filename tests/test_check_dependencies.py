@@ -1,4 +1,4 @@
-"""Dependencies are locked with hashes, and `make check-dependencies` finds vulnerabilities."""
+"""Locks contain hashes, versions agree, and `make check-dependencies` finds vulnerabilities."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from datetime import date, timedelta
 
 import pytest
 
-from support import PROJECT, free_port
+from elt_stack.ports import free_port
+from support import PROJECT
 
 LOCKS = sorted(PROJECT.glob("uv.lock")) + sorted(PROJECT.glob("*/uv.lock"))
 INDEX = {"registry": "https://pypi.org/simple"}
@@ -55,7 +56,7 @@ def uv_version() -> str:
     return project["tool"]["uv"]["required-version"].removeprefix("==")
 
 
-def test_every_image_and_uv_has_one_version():
+def test_uv_and_each_base_image_have_one_version():
     assert re.fullmatch(r"[0-9.]+", uv_version())
     files = [*PROJECT.glob("*/Dockerfile"), PROJECT / "docker-compose.yaml"]
     text = "\n".join(path.read_text() for path in files)
@@ -70,7 +71,7 @@ def test_every_image_and_uv_has_one_version():
 
 @pytest.fixture
 def service(monkeypatch):
-    """Run a vulnerability service and yield its answers by package name."""
+    """Run a vulnerability service; yield the vulnerabilities that it reports, by package name."""
     known: dict[str, list[dict]] = {}
 
     class Service(http.server.BaseHTTPRequestHandler):
@@ -95,7 +96,7 @@ def service(monkeypatch):
 
 @pytest.fixture
 def check(tmp_path):
-    """Return a function that checks the root's lock against an allow-list."""
+    """Return a function that checks the lock of the root project with a given allow-list."""
     shutil.copy(PROJECT / "scripts" / "check_dependencies.py", tmp_path)
 
     def run(allowed: str = "") -> tuple[int, str]:
@@ -111,9 +112,9 @@ def check(tmp_path):
     return run
 
 
-def test_only_allowed_vulnerabilities_are_a_pass(service, check):
+def test_a_vulnerability_that_is_allowed_passes(service, check):
     service["jinja2"] = [KNOWN]
-    # The root's lock contains jinja2. This service reports all its versions as vulnerable.
+    # The lock of the root project contains jinja2. The service reports all versions of jinja2.
     code, output = check(allowance("jinja2", "PYSEC-2014-8", days=1))
     assert code == 0, output
     assert "1 known vulnerabilities, 0 of them not accepted" in output
@@ -138,7 +139,7 @@ def test_a_vulnerability_that_is_not_allowed_fails(service, check, allowed):
     assert re.search(r"✗ jinja2 \S+ in \.: PYSEC-2014-8, fixed in 2\.7\.2$", output, re.M)
 
 
-def test_a_service_without_any_data_is_not_a_pass(service, check):
+def test_a_service_that_knows_no_vulnerability_is_not_trusted(service, check):
     code, output = check()
     assert code == 2
     assert output.splitlines()[-1].startswith(
@@ -146,7 +147,7 @@ def test_a_service_without_any_data_is_not_a_pass(service, check):
     )
 
 
-def test_an_unreachable_service_is_not_a_pass(check, monkeypatch):
+def test_an_unreachable_service_is_an_error(check, monkeypatch):
     monkeypatch.setenv("OSV_URL", f"http://127.0.0.1:{free_port()}")
     code, output = check()
     assert code == 2

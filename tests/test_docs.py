@@ -21,12 +21,12 @@ FILE_NAME = re.compile(
     r"[\w./*-]+\.(?:cfg|conf|json|md|py|sh|sql|toml|yaml|yml|csv)|[~\w.*-]+/[\w./*-]*"
 )
 TEST_NAME = re.compile(r"test_\w+")
-# Paths of a running stack, names of images, and examples.
+# Paths that git does not track: those of a running stack, names of images, and examples.
 OUTSIDE_GIT = re.compile(r"(~|\.state|\.tools|backups|elt)/.*|/.*|name\.csv|\*?\.(csv|truth\.json)")
 
 
-def listed(*arguments: str) -> list[str]:
-    """Return the files of the project that git tracks or would track."""
+def project_files(*arguments: str) -> list[str]:
+    """Return the existing files of the project that git tracks or would track."""
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", *arguments]
     return [
         name for name in subprocess.check_output(command, cwd=PROJECT, text=True).splitlines()
@@ -34,8 +34,8 @@ def listed(*arguments: str) -> list[str]:
     ]  # fmt: skip
 
 
-PAGES = listed("*.md")
-FILES = listed()
+PAGES = project_files("*.md")
+FILES = project_files()
 PATHS = {str(path) for file in FILES for path in (Path(file), *Path(file).parents)}
 # The changelog also names files, tests and targets that no longer exist.
 CURRENT_PAGES = [page for page in PAGES if page != "CHANGELOG.md"]

@@ -1,4 +1,4 @@
-"""`make demo` and its follow-ups work on a real stack, through Airflow's REST API.
+"""`make demo`, later loads, crashes and restarts work on a real stack without Docker.
 
 The tests of this file run in order on one stack; each continues where the previous one ended.
 """
@@ -18,20 +18,18 @@ import psutil
 import psycopg2
 import pytest
 
-from support import THRESHOLD, Stack, free_port, task_states
+from elt_stack.ports import free_port
+from support import HEADER, THRESHOLD, Stack, account_sums, task_states
 
 BACKDATED = "value_date_greater_than_transaction_date"
 REFUSED = (
     psycopg2.errors.InsufficientPrivilege,
     psycopg2.errors.ObjectNotInPrerequisiteState,  # a view that is not updatable
 )
-HEADER = (
-    "Account No,DATE,TRANSACTION DETAILS,CHQ.NO.,VALUE DATE,"
-    " WITHDRAWAL AMT , DEPOSIT AMT ,BALANCE AMT,.\n"
-)
 
 
 def counts(stack) -> tuple[int, int]:
+    """Return the numbers of rows in raw and in staging."""
     raw = "(select count(*) from raw.transactions)"
     return stack.query(f"select {raw}, (select count(*) from staging.transactions)")[0]
 
@@ -49,7 +47,7 @@ def processes(status: str) -> dict[str, int]:
 
 
 def kill(stack, *names: str) -> None:
-    """Kill processes as a crash would and wait until their successors are healthy."""
+    """Kill processes of supervisord with SIGKILL and wait until their successors are healthy."""
     before = processes(stack.make("demo-status").stdout)
     for name in names:
         os.kill(before[name], signal.SIGKILL)
@@ -93,11 +91,7 @@ def test_demo_reports_the_results_of_the_sample(stack, truth):
 
 
 def test_staging_holds_the_sums_of_the_file_to_the_cent(stack, truth):
-    rows = stack.query(
-        "select account_number, coalesce(sum(withdrawal_amount), 0),"
-        " coalesce(sum(deposit_amount), 0) from staging.transactions group by 1"
-    )
-    assert {account: (withdrawn, deposited) for account, withdrawn, deposited in rows} == truth.sums
+    assert account_sums(stack) == truth.sums
     over = {account for account, (withdrawn, _) in truth.sums.items() if withdrawn > THRESHOLD}
     assert len(over) == 5
     alerted = stack.query(
@@ -125,11 +119,11 @@ def test_a_second_demo_after_a_killed_server_adds_nothing(stack):
     assert stack.query("select count(*) from raw._loads") == [(1,)]
 
 
-def test_an_overlapping_file_adds_only_new_rows_after_the_scheduler_was_killed(stack, truth):
+def test_an_overlapping_file_adds_only_its_new_rows_after_a_killed_scheduler(stack, truth):
     kill(stack, "airflow-scheduler", "superset")
     known = (stack.data / "transactions_data.csv").read_text().splitlines(keepends=True)[1:101]
     new = '777\',29-Jun-19,A NEW ONE,,2019-06-30,"1,234.50 ",,"5,000.00 ",.\n'
-    (stack.data / "transactions_july.csv").write_text("".join([HEADER, *known, new]))
+    (stack.data / "transactions_july.csv").write_text("".join([f"{HEADER}\n", *known, new]))
     trigger = stack.make("trigger", "FILE=transactions_july.csv", "BACKDATED=warn")
     assert trigger.returncode == 0, trigger.stdout
     assert counts(stack) == (len(truth.distinct) + 1, len(truth.distinct) + 1)
@@ -140,7 +134,7 @@ def test_an_overlapping_file_adds_only_new_rows_after_the_scheduler_was_killed(s
     assert found == [("2019-06-29", "2019-06-30", "1234.50")]
 
 
-def test_backdated_transactions_are_a_warning_on_request(stack, truth):
+def test_backdated_warn_turns_the_failed_test_into_a_warning(stack, truth):
     assert f"WARN {truth.backdated} {BACKDATED}" in task_log(stack, "test_transformed_data")
     newest = (
         "select status from audit.test_results"
@@ -149,10 +143,10 @@ def test_backdated_transactions_are_a_warning_on_request(stack, truth):
     assert stack.query(newest) == [("warn",)]
 
 
-def test_bad_input_fails_without_a_retry_after_airflow_was_killed(stack):
+def test_bad_input_fails_without_a_retry_after_a_killed_airflow(stack):
     kill(stack, "airflow-api-server", "airflow-dag-processor")
     before = counts(stack)
-    bad = HEADER + "777',29-Jun-19,too few\n"
+    bad = f"{HEADER}\n777',29-Jun-19,too few\n"
     (stack.data / "transactions_bad.csv").write_text(bad)
     trigger = stack.make("trigger", "FILE=transactions_bad.csv")
     assert trigger.returncode != 0
@@ -180,7 +174,7 @@ def test_reporter_reads_only_staging_marts_and_audit(stack):
     connection = stack.connect("reporter")
     connection.autocommit = True
     cursor = connection.cursor()
-    # Turn off the second protection, so that the grants alone are tested.
+    # The role is also read-only by default. Turn that off, so that only its grants are tested.
     cursor.execute("set default_transaction_read_only = off")
     relations = stack.query(
         "select table_schema, table_name from information_schema.tables"
@@ -211,10 +205,7 @@ def test_reporter_reads_only_staging_marts_and_audit(stack):
             cursor.execute(statement)
     connection.close()
     with pytest.raises(psycopg2.OperationalError, match="permission denied for database"):
-        psycopg2.connect(
-            host="127.0.0.1", port=stack.environment["WAREHOUSE_PORT"], dbname="airflow",
-            user="reporter", password=stack.environment["REPORTER_PASSWORD"],
-        )  # fmt: skip
+        stack.connect("reporter", database="airflow")
 
 
 def test_a_port_in_use_is_named(stack):

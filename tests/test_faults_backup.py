@@ -1,6 +1,6 @@
-"""A backup made during a DAG run restores a stack that continues the run.
+"""A stack that is restored from a backup made during a DAG run continues the run.
 
-Only in a full run. test_restore.py covers the backup of an idle stack.
+These tests run only with FAULTS=full. test_restore.py covers the backup of an idle stack.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def test_a_restored_stack_continues_the_run_of_its_backup(stack, expected, dag_r
     assert restore.returncode == 0, restore.stdout
     wait_until(lambda: stack.query(UNFINISHED_RUNS, database="airflow") == [], 600)
     ended = time.monotonic() - began
-    # The next run loads the rows that are missing in the backup.
+    # The backup may lack rows of the file. Another run loads them.
     again = stack.make("trigger", f"FILE={file.name}", "BACKDATED=warn", timeout=600)
     assert again.returncode == 0, again.stdout
     compared = assert_consistent(stack, expected)

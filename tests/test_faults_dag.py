@@ -1,7 +1,7 @@
 """The DAG loses and duplicates nothing while parts of the real stack are killed.
 
-These tests reuse the stack of test_end_to_end.py or start one. Each run loads a new file, and in
-each of its tasks one part is killed at a random moment.
+These tests reuse the stack of test_end_to_end.py or start one. Each DAG run loads a new file. In
+each of its tasks the test kills one part at a random moment.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ PARTS = {
 }
 # Processes of one task, from the innermost to the outermost.
 TASK_PARTS = ("loader or dbt", "task process", "executor worker")
-# The test task is not retried, so it fails when its own processes or the warehouse are killed.
+# Airflow does not retry the test task, so killing its own processes or Postgres makes it fail.
 FATAL_TO_TESTS = {"Postgres", *TASK_PARTS}
 FAILED = "failed (tests are not retried)"
 TASK_INSTANCES = """
@@ -60,7 +60,10 @@ def kills(*parts: str) -> dict[str, str]:
 
 
 def plans() -> list[dict[str, str]]:
-    """Return the part to kill in each task: one run, or every combination in a full run."""
+    """Return the part to kill in each task, for each DAG run.
+
+    In a full run each part is killed twice in each task.
+    """
     if not FULL:
         return [kills("scheduler", "loader or dbt", "api-server")]
     parts = (*PARTS, *TASK_PARTS)
@@ -69,7 +72,7 @@ def plans() -> list[dict[str, str]]:
 
 
 def victim(stack: Stack, part: str, process: psutil.Process) -> psutil.Process:
-    """Return the process of a part. `process` is the running loader or dbt."""
+    """Return the process of a part; `process` is the running process of the loader or dbt."""
     if part in TASK_PARTS:
         return [process, *process.parents()][TASK_PARTS.index(part)]
     for child in stack.supervisord.children():
@@ -79,8 +82,8 @@ def victim(stack: Stack, part: str, process: psutil.Process) -> psutil.Process:
 
 
 def has_ended(stack: Stack, task: str, before: int) -> bool:
-    """Tell whether the task has ended in a run that is newer than the run with id `before`."""
-    with contextlib.suppress(psycopg2.OperationalError):  # a killed server is still away
+    """Return whether the task has ended in a DAG run whose id is above `before`."""
+    with contextlib.suppress(psycopg2.OperationalError):  # a killed server has not restarted yet
         states = {
             name: state for name, state, *_ in stack.query(TASK_INSTANCES, database="airflow")
         }

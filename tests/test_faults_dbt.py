@@ -1,6 +1,6 @@
 """Killed and concurrent dbt runs give the same tables as a full rebuild.
 
-These tests use the stack of the other tests while its Airflow runs.
+These tests use the same stack as the other test files; its Airflow is running.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ pytestmark = pytest.mark.long
 
 KILLED, CONCURRENT = "dbt run killed", "two concurrent dbt runs, beside a load"
 DBT_SESSIONS = "select pid from pg_stat_activity where usename = 'transformer'"
-# All columns except the build times. Hashes are summed because Postgres texts are limited to 1 GB.
+# The checksum covers all columns except the build times. It sums the hashes of the rows, because
+# one text of all rows could exceed Postgres' limit of 1 GB.
 CHECKSUM = """
     select count(*), sum(hashtextextended(row, 0)::numeric) from (
         select (to_jsonb(each) - '_staged_at' - '_first_staged_at')::text as row from {} as each
@@ -42,7 +43,7 @@ def checksums(stack: Stack) -> list[list[tuple]]:
 def load_and_run_dbt(
     stack: Stack, expected: ExpectedRows, seed: int, runs: int
 ) -> list[subprocess.Popen]:
-    """Start the load of a new file and `runs` runs of dbt. A single run waits for the load."""
+    """Start a load of a new file and `runs` dbt runs. A single dbt run starts after the load."""
     file = new_file(stack, seed, 2_000)
     expected.add(file)
     load = start_by_hand(stack, "loader", LOADER, "load", file)

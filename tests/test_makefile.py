@@ -14,7 +14,7 @@ QUESTION = "Type yes: "
 
 @pytest.fixture(params=["demo-reset", "clean"])
 def remover(request, tmp_path):
-    """Return a target that removes data, and a folder with such data and a fake Docker."""
+    """Return a target that removes data, and the folder of a stack with data and a fake Docker."""
     (tmp_path / "state").mkdir()
     (tmp_path / "state" / "history").touch()
     history = tmp_path / "state" / "history"
@@ -25,7 +25,7 @@ def remover(request, tmp_path):
 
 
 def make(folder, *arguments: str, answer: str | None = None) -> subprocess.CompletedProcess:
-    """Run make on a stack in a folder. `answer` is its standard input; None closes it."""
+    """Run make for the stack in a folder. `answer` is make's standard input; None closes it."""
     environment = stack_environment(folder) | {"PATH": f"{folder}:{os.environ['PATH']}"}
     closed = ["sh", "-c", 'exec "$@" <&-', "sh"] if answer is None else []
     return subprocess.run(
@@ -41,7 +41,7 @@ def test_nothing_is_removed_without_a_yes(remover, answer):
     assert done.returncode != 0
     assert QUESTION in done.stdout
     assert "nothing was removed" in done.stdout
-    assert "Error 1" in done.stdout  # the recipe's own exit code; make's is 2
+    assert "Error 1" in done.stdout  # the exit code of the recipe; that of make is 2
     assert (folder / "state" / "history").exists()
 
 

@@ -14,7 +14,7 @@ def for_each_process(stack, function):
     """Call the function with each process of the stack; return its results by pid."""
     results = {}
     for process in [stack.supervisord, *stack.supervisord.children(recursive=True)]:
-        with contextlib.suppress(psutil.NoSuchProcess):  # the process has ended meanwhile
+        with contextlib.suppress(psutil.NoSuchProcess):  # the process has ended in the meantime
             results[process.pid] = function(process)
     return results
 
@@ -33,12 +33,7 @@ def test_the_stack_listens_on_loopback_only(stack):
 
 
 def test_no_log_or_command_line_contains_a_secret(stack):
-    values = {
-        name: value
-        for name, value in stack.environment.items()
-        if name.endswith("_PASSWORD") and len(value) > 12
-    }
-    assert len(values) >= 6
+    assert len(stack.passwords) >= 6
     files = [path for path in (stack.folder / "state" / "logs").glob("**/*") if path.is_file()]
     assert len(files) > 10
     texts = {str(path): path.read_text(errors="replace") for path in files}
@@ -47,18 +42,18 @@ def test_no_log_or_command_line_contains_a_secret(stack):
     found = [
         (source, name)
         for source, text in texts.items()
-        for name, value in values.items()
+        for name, value in stack.passwords.items()
         if value in text
     ]
     assert found == []
 
 
 def test_airflow_has_no_secret_of_other_services(stack):
-    """A DAG can read the environment of Airflow's processes."""
+    """Any DAG could read the secrets in the environment of Airflow's processes."""
     foreign = ("POSTGRES", "REPORTER", "SUPERSET_DB", "SUPERSET_ADMIN")
     values = {stack.environment[f"{name}_PASSWORD"] for name in foreign}
     assert len(values) == len(foreign)
-    # A process that sets its title may overwrite its environment, so some are missing here.
+    # A process that sets its title may overwrite its environment. Such processes are not checked.
     environments = [
         environment
         for pid, environment in for_each_process(stack, psutil.Process.environ).items()

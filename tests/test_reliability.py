@@ -36,12 +36,12 @@ def test_a_table_replaces_the_old_one(script):
     assert script.render(page, {"one": TABLE}) == page
 
 
-def test_a_table_without_a_place_is_an_error(script):
+def test_a_table_without_a_placeholder_is_an_error(script):
     with pytest.raises(SystemExit, match="no place for: three"):
         script.render(PAGE, {"one": TABLE, "three": TABLE})
 
 
-def test_the_page_has_a_place_for_each_table(script, tmp_path, monkeypatch, capsys):
+def test_the_page_has_a_placeholder_for_each_table(script, tmp_path, monkeypatch, capsys):
     page = tmp_path / "page.md"
     page.write_text(script.PAGE.read_text())
     monkeypatch.setattr(script, "PAGE", page)

@@ -56,7 +56,7 @@ def history(stack) -> list[dict]:
 
 
 def charts(stack) -> dict[str, str]:
-    """Log in as the administrator and return the parameters of all charts by name."""
+    """Return the parameters of all charts by name. The login proves that the account works."""
     found = superset_api(stack.environment)("/api/v1/chart/?q=(page_size:100)")["result"]
     return {chart["slice_name"]: chart["params"] for chart in found}
 
@@ -103,4 +103,4 @@ def test_a_run_after_the_restore_loads_nothing_twice(stack):
     trigger = stack.make("trigger", "FILE=transactions_data.csv", "BACKDATED=warn")
     assert trigger.returncode == 0, trigger.stdout
     assert stack.query(rows) == before
-    assert len(history(stack)) == runs + 4
+    assert len(history(stack)) == runs + 4  # the run and its three tasks

@@ -1,8 +1,9 @@
-"""Airflow on the running stack refuses unauthorised requests and shows no secret."""
+"""Airflow refuses unauthorised requests and shows no secret, tested on the running stack."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import http.client
 import json
 import re
@@ -15,18 +16,17 @@ import pytest
 from support import PROJECT
 
 DAG = "/api/v2/dags/transactions_elt"
-# Routes that need no login.
-OPEN = {
+PUBLIC_ROUTES = {
     "GET /api/v2/monitor/health",
     "GET /api/v2/version",
-    "GET /api/v2/auth/login",  # redirects to the form
+    "GET /api/v2/auth/login",  # redirects to the login form
     "GET /api/v2/auth/logout",
     "GET /auth/logout",
 }
-# Routes for tasks, which have tokens of their own. Airflow 3.3 cannot serve the OpenAPI document of
-# this API, so its routes are listed here.
+# Routes of the API for running tasks, which have separate tokens. They are listed by hand, because
+# Airflow 3.3 cannot serve the OpenAPI document of this API.
 INSTANCE = "/execution/task-instances/00000000-0000-7000-8000-000000000000"
-TASKS = {
+TASK_ROUTES = {
     "GET /execution/connections/warehouse_loader",
     "GET /execution/variables/x",
     "GET /execution/xcoms/d/r/t/k",
@@ -37,12 +37,14 @@ TASKS = {
     f"PATCH {INSTANCE}/state",
     f"PUT {INSTANCE}/heartbeat",
 }
-TOKENS = {"POST /auth/token", "POST /auth/token/cli"}  # routes that need a name and a password
-FLASK = ("users/list/", "roles/list/", "users/add", "users/userinfo/", "permissions/list/")
+TOKEN_ROUTES = {"POST /auth/token", "POST /auth/token/cli"}  # need a name and a password
+USER_PAGES = ("users/list/", "roles/list/", "users/add", "users/userinfo/", "permissions/list/")
 
 
 @dataclass
 class Answer:
+    """The answer to one request."""
+
     status: int
     headers: http.client.HTTPMessage
     text: str
@@ -50,7 +52,13 @@ class Answer:
 
 @dataclass
 class Airflow:
-    """An HTTP client of Airflow, with a token in `headers` or anonymous."""
+    """An HTTP client of Airflow. It is anonymous unless `headers` contain a token.
+
+    Attributes:
+        port: Airflow's port on 127.0.0.1.
+        headers: Headers of every request.
+        source: The address and port to connect from; None for the system's choice.
+    """
 
     port: int
     headers: dict[str, str] = field(default_factory=dict)
@@ -74,7 +82,7 @@ class Airflow:
         return Airflow(self.port, {"Authorization": f"Bearer {token}"})
 
     def routes(self) -> dict[str, dict]:
-        """Return all routes of Airflow's documented APIs by `METHOD path`."""
+        """Return all routes in Airflow's OpenAPI documents, by `METHOD path`."""
         found = {}
         for prefix in ("", "/auth"):
             document = self.call("GET", f"{prefix}/openapi.json").text
@@ -88,6 +96,7 @@ class Airflow:
 
 @pytest.fixture(scope="module")
 def anonymous(stack) -> Airflow:
+    """Return a client without a login; start the stack if it does not run."""
     up = stack.make("demo-up")
     assert up.returncode == 0, up.stdout
     return Airflow(int(stack.environment["AIRFLOW_PORT"]))
@@ -115,18 +124,18 @@ def test_every_route_requires_a_login(anonymous):
     routes = anonymous.routes()
     assert len(routes) > 130
     answered = {}
-    for route in [*routes, *TASKS]:
+    for route in [*routes, *TASK_ROUTES]:
         method, path = route.split()
         status = anonymous.call(method, re.sub(r"{[^}]*}", "1", path)).status
         if status not in (401, 403):
             answered[route] = status
-    assert {route for route in answered if route not in TOKENS} <= OPEN, answered
-    assert {answered[route] for route in TOKENS} == {422}
+    assert answered.keys() - TOKEN_ROUTES <= PUBLIC_ROUTES, answered
+    assert {answered[route] for route in TOKEN_ROUTES} == {422}
 
 
-@pytest.mark.parametrize("view", FLASK)
-def test_user_pages_require_a_login(anonymous, view):
-    answer = anonymous.call("GET", f"/auth/{view}")
+@pytest.mark.parametrize("page", USER_PAGES)
+def test_user_pages_require_a_login(anonymous, page):
+    answer = anonymous.call("GET", f"/auth/{page}")
     assert answer.status == 302 and "/auth/login" in answer.headers["Location"]
 
 
@@ -153,9 +162,8 @@ def test_a_viewer_cannot_change_or_read_protected_data(anonymous, admin, run):
     try:
         viewer = anonymous.log_in("viewer", password)
         assert viewer.call("GET", f"{DAG}/dagRuns").status == 200
-        new = {"logical_date": None}
         for method, path, sent in (
-            ("POST", f"{DAG}/dagRuns", new),
+            ("POST", f"{DAG}/dagRuns", {"logical_date": None}),
             ("PATCH", DAG, {"is_paused": True}),
             ("DELETE", DAG, None),
             ("PATCH", f"{DAG}/dagRuns/{run}", {"state": "failed"}),
@@ -176,7 +184,7 @@ def test_a_viewer_cannot_change_or_read_protected_data(anonymous, admin, run):
 
 
 def secrets_of(stack) -> dict[str, str]:
-    """Return the stack's secrets by name, from its environment or else from .env."""
+    """Return the secrets that .env names; the stack's own environment overrides their values."""
     env = dict(
         re.findall(r"^(\w+(?:_PASSWORD|_KEY|_SECRET))=(.*)$", (PROJECT / ".env").read_text(), re.M)
     )
@@ -185,7 +193,7 @@ def secrets_of(stack) -> dict[str, str]:
 
 
 def test_no_page_shows_the_administrator_a_secret(stack, admin, run):
-    """This covers every GET route: templates, connections, configuration, logs, code."""
+    """The test reads every GET route: templates, connections, configuration, logs, code."""
     hidden = secrets_of(stack)
     assert {"LOADER_PASSWORD", "TRANSFORMER_PASSWORD", "AIRFLOW__CORE__FERNET_KEY"} <= set(hidden)
     tasks = ("parse_and_populate_csv", "transform_data")
@@ -244,24 +252,25 @@ def test_pages_cannot_be_framed_by_other_sites(anonymous):
         assert headers["Access-Control-Allow-Origin"] is None
 
 
-FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+FORM_HEADERS = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
-def form(anonymous) -> tuple[str, str]:
-    """Return the CSRF token of the login form, and the cookie of its session."""
+def open_login_form(anonymous) -> tuple[str, str]:
+    """Request the login form and return its CSRF token and the cookie of its session."""
     page = anonymous.call("GET", "/auth/login/")
     token = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', page.text.replace("\n", " "))[1]
     return token, page.headers["Set-Cookie"]
 
 
 def test_cookies_are_hidden_from_scripts_and_other_sites(stack, anonymous):
-    token, session = form(anonymous)
+    token, session = open_login_form(anonymous)
     password = stack.environment["AIRFLOW_ADMIN_PASSWORD"]
     login = {"username": "airflow", "password": password}
-    kind = FORM | {"Cookie": session.split(";")[0]}
-    forged = anonymous.call("POST", "/auth/login/", urlencode(login), **kind)
-    assert "_token=" not in str(forged.headers), "without the form's own token"
-    done = anonymous.call("POST", "/auth/login/", urlencode(login | {"csrf_token": token}), **kind)
+    headers = FORM_HEADERS | {"Cookie": session.split(";")[0]}
+    forged = anonymous.call("POST", "/auth/login/", urlencode(login), **headers)
+    assert "_token=" not in str(forged.headers), "a login without the CSRF token must fail"
+    body = urlencode(login | {"csrf_token": token})
+    done = anonymous.call("POST", "/auth/login/", body, **headers)
     cookies = [session, *done.headers.get_all("Set-Cookie")]
     assert {cookie.split("=")[0] for cookie in cookies} == {"airflow_session", "_token"}
     for cookie in cookies:
@@ -272,19 +281,21 @@ def test_cookies_are_hidden_from_scripts_and_other_sites(stack, anonymous):
 
 @pytest.mark.parametrize("path", ["/auth/token", "/auth/token/cli", "/auth/login/"])
 def test_password_guesses_are_rate_limited(anonymous, path):
-    # Guess from another address, or the limit would also refuse the logins of other tests.
+    # Use a separate loopback address, or the limit would also refuse the logins of other tests.
     address = f"127.0.0.{2 + len(path) % 9}"
     guesser = Airflow(anonymous.port, source=(address, 0))
     guess: object = {"username": "airflow", "password": "guess"}
-    kind = {}
+    headers = {}
     if path == "/auth/login/":
-        token, session = form(anonymous)
+        token, session = open_login_form(anonymous)
         guess = urlencode(guess | {"csrf_token": token})
-        kind = FORM | {"Cookie": session.split(";")[0]}
+        headers = FORM_HEADERS | {"Cookie": session.split(";")[0]}
     try:
-        answers = [guesser.call("POST", path, guess, **kind).status for _ in range(22)]
-    except OSError:
-        pytest.skip("this machine has one loopback address only")
+        answers = [guesser.call("POST", path, guess, **headers).status for _ in range(22)]
+    except OSError as error:
+        if error.errno != errno.EADDRNOTAVAIL:
+            raise
+        pytest.skip("this machine has only one loopback address")
     assert answers[0] != 429
     assert answers[-1] == 429
     assert anonymous.call("GET", "/api/v2/version").status == 200

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
-from support import SAMPLE, Stack, docker, stack_environment
+from support import SAMPLE, Stack, docker, stack_environment, temporary_folder
 
 
 @dataclass
@@ -28,14 +26,18 @@ class DockerStack(Stack):
         return dict(line.split() for line in shown.splitlines())
 
     def task_containers(self, template: str = "{{.ID}}") -> list[str]:
-        """Return the containers of tasks: those on the tasks' network that Compose did not create.
+        """Return the containers on the tasks' network that Compose did not create.
 
-        Compose's project label cannot tell them apart, because images carry it to their containers.
+        Only Compose sets the label `oneoff`. Its project label is no sign of Compose, because
+        Compose also sets it on the images that it builds, and containers inherit it from there.
+
+        Args:
+            template: The format of each returned container, a template of `docker ps`.
         """
-        oneoff = '{{.Label "com.docker.compose.oneoff"}}'
+        oneoff_label = '{{.Label "com.docker.compose.oneoff"}}'
         lines = docker(
             "ps", "--all", "--no-trunc", "--filter", f"network={self.project}-tasks",
-            "--format", f"{template}\t{oneoff}",
+            "--format", f"{template}\t{oneoff_label}",
         )  # fmt: skip
         containers = [line.partition("\t") for line in lines.splitlines()]
         return [container for container, _, oneoff in containers if not oneoff]
@@ -43,23 +45,22 @@ class DockerStack(Stack):
 
 @pytest.fixture(scope="session")
 def docker_stack(request):
-    folder = Path(tempfile.mkdtemp(prefix="elt-docker-"))
-    folder.chmod(0o755)
-    (folder / "data").mkdir(mode=0o755)
-    shutil.copy(SAMPLE, folder / "data")
-    project = folder.name.replace("_", "-").lower()
-    environment = stack_environment(folder) | {
-        "COMPOSE_PROJECT_NAME": project,
-        "DATA_FOLDER": str(folder / "data"),
-    }
-    running = DockerStack(folder, environment, project=project)
-    try:
-        assert running.make("build", timeout=900).returncode == 0
-        up = running.make("up")
-        assert up.returncode == 0, up.stdout + running.make("ps").stdout
-        yield running
-    finally:
-        if request.session.testsfailed:
-            print(running.compose("logs", "--tail", "100"))
-        running.make("clean", "FORCE=1")
-        shutil.rmtree(folder, ignore_errors=True)
+    with temporary_folder("elt-docker-") as folder:
+        (folder / "data").mkdir(mode=0o755)
+        shutil.copy(SAMPLE, folder / "data")
+        project = folder.name.replace("_", "-").lower()
+        environment = stack_environment(folder) | {
+            "COMPOSE_PROJECT_NAME": project,
+            "DATA_FOLDER": str(folder / "data"),
+        }
+        running = DockerStack(folder, environment, project=project)
+        try:
+            build = running.make("build", timeout=900)
+            assert build.returncode == 0, build.stdout
+            up = running.make("up")
+            assert up.returncode == 0, up.stdout + running.make("ps").stdout
+            yield running
+        finally:
+            if request.session.testsfailed:
+                print(running.compose("logs", "--tail", "100"))
+            running.make("clean", "FORCE=1")

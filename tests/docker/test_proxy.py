@@ -1,8 +1,8 @@
 """docker-proxy forwards the calls of a task's operator and refuses all others.
 
-Each forbidden call differs in one point from an allowed call, so that the proxy must refuse that
-point. A call that gets through does no harm, because the tests create containers and do not start
-them.
+Each forbidden call differs in one point from an allowed call, so only this point can be the reason
+for the refusal. A forbidden call that gets through does no harm, because the tests start no
+container with a forbidden setting.
 """
 
 from __future__ import annotations
@@ -34,6 +34,13 @@ GOOD = """{"ExposedPorts": {}, "Tty": false, "OpenStdin": false, "StdinOnce": fa
 
 @dataclass
 class Proxy:
+    """A client of docker-proxy.
+
+    Attributes:
+        address: The proxy's IP address on its network.
+        good: The body of an allowed `create`.
+    """
+
     address: str
     good: str
 
@@ -45,7 +52,7 @@ class Proxy:
 
     @contextlib.contextmanager
     def answer(self, method: str, path: str, body: str, headers) -> Iterator[HTTPResponse]:
-        """Send a call and yield its answer, whose head has been read."""
+        """Send a call, read the head of its answer, and yield the answer."""
         lines = [f"{method} {path} HTTP/1.1", "Host: docker", *headers, "", body]
         with socket.create_connection((self.address, 2375), timeout=15) as connection:
             connection.sendall("\r\n".join(lines).encode())
@@ -54,14 +61,17 @@ class Proxy:
             yield answer
 
     def create(self, body: str) -> str:
+        """Create a container and return its id."""
         status, answer = self.call("POST", CREATE, body)
         assert status == 201, answer
         return json.loads(answer)["Id"]
 
     def remove(self, container: str) -> int:
+        """Remove a container and return the status of the answer."""
         return self.call("DELETE", f"{V}/containers/{container}?v=False&link=False&force=True")[0]
 
     def body(self, part: str = "all", change: dict | None = None) -> str:
+        """Return the allowed body with changed settings in one part: "all", "host" or "mount"."""
         body = json.loads(self.good)
         host = body["HostConfig"]
         {"all": body, "host": host, "mount": host["Mounts"][0]}[part].update(change or {})
@@ -84,12 +94,13 @@ def container(proxy) -> Iterator[str]:
 
 
 def assert_refused(answer: tuple[int, str]) -> None:
-    """Check that haproxy refused the call. A refusal by Docker would mean that it got through."""
+    """Check that haproxy refused the call. If Docker had refused it, it would have got through."""
     texts = {400: ["<h1>400 Bad request</h1>"], 403: ["docker-proxy: ", "by administrative rules"]}
     assert any(text in answer[1] for text in texts.get(answer[0], [])), answer
 
 
 def changes(**parts: list[dict]) -> pytest.MarkDecorator:
+    """Parametrise a test with one change of the allowed body at a time, by part of the body."""
     rows = {f"{part}-{json.dumps(row)[1:-1]}": (part, row) for part in parts for row in parts[part]}
     return pytest.mark.parametrize(("part", "change"), rows.values(), ids=rows)
 
@@ -139,22 +150,22 @@ def test_a_create_with_a_forbidden_setting_is_refused(proxy, part, change):
     assert_refused(proxy.call("POST", CREATE, proxy.body(part, change)))
 
 
-EVIL = '"HostConfig": {"Privileged": true}'
-TEXTS = {
-    "duplicate key before": lambda good: f"{{{EVIL}, {good[1:]}",
-    "duplicate key after": lambda good: f"{good[:-1]}, {EVIL}}}",
+PRIVILEGED = '"HostConfig": {"Privileged": true}'
+UNUSUAL_BODIES = {
+    "duplicate key before": lambda good: f"{{{PRIVILEGED}, {good[1:]}",
+    "duplicate key after": lambda good: f"{good[:-1]}, {PRIVILEGED}}}",
     "escape in a key": lambda good: good.replace('"Cpu', '"\\u0050rivileged": true, "Cpu'),
     "second mount": lambda good: good.replace("}]}", '}, {"Type": "bind", "Source": "/"}]}'),
     "folder above the data": lambda good: good.replace('", "Type"', '/..", "Type"'),
     "mount without a mode": lambda good: good.replace(', "ReadOnly": true', ""),
     "trailing newline": lambda good: f"{good}\n",
-    "document before": lambda good: f"{{{EVIL}}}{good}",
-    "NUL byte, second document": lambda good: f"{good}\0{{{EVIL}}}",
+    "document before": lambda good: f"{{{PRIVILEGED}}}{good}",
+    "NUL byte, second document": lambda good: f"{good}\0{{{PRIVILEGED}}}",
     "longer than the buffer": lambda good: good.replace("--help", "x" * 70_000),
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("change", TEXTS.values(), ids=TEXTS)
+@pytest.mark.parametrize("change", UNUSUAL_BODIES.values(), ids=UNUSUAL_BODIES)
 def test_a_create_with_an_unusual_body_is_refused(proxy, change):
     assert_refused(proxy.call("POST", CREATE, change(proxy.body())))
 
@@ -197,8 +208,6 @@ def test_other_calls_are_refused(proxy, container, call):
 
 
 ATTACH = "attach?logs=0&stdout=1&stderr=1&stream=1"
-
-
 SETTINGS = ("Connection: Upgrade, HTTP2-Settings", "HTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA")
 
 
@@ -218,7 +227,7 @@ def test_an_upgrade_to_another_protocol_is_refused(proxy, container, upgrade):
     (("Upgrade: tcp", "Upgrade: h2c"), (101, "tcp")),
 ])  # fmt: skip
 def test_http2_is_removed_from_an_upgrade(proxy, container, upgrade, answered):
-    """The proxy removes h2c from the upgrade, and the call remains an ordinary attach."""
+    """The proxy removes h2c (HTTP/2 without TLS). The rest of the call is an ordinary attach."""
     headers = ("Connection: Upgrade", *upgrade, "Content-Length: 0")
     path = f"{V}/containers/{container}/{ATTACH}"
     with proxy.answer("POST", path, "", headers) as answer:
@@ -238,7 +247,7 @@ def test_an_unusual_path_is_refused(proxy, path):
 
 
 def answers(proxy, *lines: str) -> list[int]:
-    """Send raw bytes on one connection and return the status of each answer."""
+    """Send lines on one connection and return the status of each answer."""
     received = b""
     with socket.create_connection((proxy.address, 2375), timeout=3) as connection:
         connection.sendall("\r\n".join(lines).encode())
@@ -255,7 +264,7 @@ CHUNKED = "Transfer-Encoding: chunked"
 
 
 @pytest.mark.parametrize("first", [
-    # A second call after an allowed one, or hidden as the body of a call that may have no body.
+    # The second call follows an allowed one, or poses as the body of a call that may have no body.
     ("GET /version HTTP/1.1", "Host: docker", ""),
     ("GET /version HTTP/1.1", "Host: docker", f"Content-Length: {len(SMUGGLED)}", ""),
     ("GET /version HTTP/1.1", "Host: docker", "Content-Length: 0", CHUNKED, ""),

@@ -1,4 +1,4 @@
-"""The whole stack in Docker, used as a user would.
+"""The whole stack in Docker works for its users and keeps its secrets.
 
 The tests run in order on one stack. test_stack_faults.py reuses it and test_stack_removal.py
 removes it.
@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from harness import wait_until
-from support import airflow_api, docker, superset_api, task_states
+from support import account_sums, airflow_api, docker, superset_api, task_states
 
 BACKDATED = "value_date_greater_than_transaction_date"
 EXPECTED_STATES = [  # the test task fails because the sample has backdated transactions
@@ -35,20 +35,12 @@ INITS = {
 }  # fmt: skip
 
 
-def sums(docker_stack) -> dict:
-    rows = docker_stack.query(
-        "select account_number, coalesce(sum(withdrawal_amount), 0),"
-        " coalesce(sum(deposit_amount), 0) from staging.transactions group by 1",
-        role="reporter",
-    )
-    return {account: (withdrawn, deposited) for account, withdrawn, deposited in rows}
-
-
 def inspect(docker_stack, service: str) -> dict:
     return json.loads(docker("inspect", docker_stack.containers()[service]))[0]
 
 
 def status(container: str) -> str:
+    """Return state, exit code and, if the container has a health check, its result."""
     return docker(
         "inspect", "--format",
         "{{.State.Status}} {{.State.ExitCode}} {{with .State.Health}}{{.Status}}{{end}}", container,
@@ -66,7 +58,7 @@ def test_every_service_is_healthy_after_up(docker_stack):
 def test_a_triggered_run_loads_the_sample(docker_stack, truth):
     trigger = docker_stack.make("trigger")
     assert task_states(trigger) == EXPECTED_STATES, trigger.stdout
-    assert sums(docker_stack) == truth.sums
+    assert account_sums(docker_stack, role="reporter") == truth.sums
     failing_rows = docker_stack.query(f"select count(*) from audit.{BACKDATED}", role="reporter")
     assert failing_rows == [(truth.backdated,)]
     assert docker_stack.task_containers() == []
@@ -80,9 +72,7 @@ def test_airflows_log_holds_the_tasks_output_and_no_password(docker_stack, truth
     assert f"read {truth.rows:,} = loaded {len(truth.distinct):,}" in logs
     assert f"FAIL {truth.backdated} {BACKDATED}" in logs
     everything = logs + docker_stack.compose("logs")
-    for name, value in docker_stack.environment.items():
-        if name.endswith("_PASSWORD") and len(value) > 12:
-            assert value not in everything, name
+    assert [name for name, value in docker_stack.passwords.items() if value in everything] == []
 
 
 def test_the_dashboard_reads_the_warehouse_as_reporter(docker_stack, truth):
@@ -127,7 +117,7 @@ def test_a_run_succeeds_after_each_service_was_restarted(docker_stack, truth):
     assert up.returncode == 0, up.stdout
     trigger = docker_stack.make("trigger", "BACKDATED=warn")
     assert {state for _, state in task_states(trigger)} == {"success"}, trigger.stdout
-    assert sums(docker_stack) == truth.sums
+    assert account_sums(docker_stack, role="reporter") == truth.sums
 
 
 def test_bad_input_fails_at_once(docker_stack):
@@ -142,7 +132,7 @@ def test_bad_input_fails_at_once(docker_stack):
 
 
 def test_a_task_marked_as_failed_leaves_no_container(docker_stack):
-    """A lock makes the loader wait, and meanwhile its task is marked as failed."""
+    """The test marks the task as failed while a lock makes the loader wait."""
     trigger = threading.Thread(target=docker_stack.make, args=("trigger",))
     with contextlib.closing(docker_stack.connect()) as lock, lock.cursor() as cursor:
         cursor.execute("select pg_advisory_xact_lock(hashtextextended('raw.transactions', 0))")
@@ -217,10 +207,9 @@ def test_ports_are_published_on_loopback_only(docker_stack):
 @pytest.mark.parametrize("image", ["airflow", "superset", "data-ingestion", "dbt"])
 def test_an_image_contains_no_secret_and_no_build_tool(docker_stack, image):
     history = docker("history", "--no-trunc", "--format", "{{.CreatedBy}}", f"elt/{image}")
-    layers = docker("image", "inspect", "--format", "{{json .Config.Env}}", f"elt/{image}")
-    for name, value in docker_stack.environment.items():
-        if name.endswith("_PASSWORD") and len(value) > 12:
-            assert value not in history + layers, name
+    environment = docker("image", "inspect", "--format", "{{json .Config.Env}}", f"elt/{image}")
+    shown = history + environment
+    assert [name for name, value in docker_stack.passwords.items() if value in shown] == []
     found = docker(
         "run", "--rm", "--entrypoint", "sh", f"elt/{image}", "-c",
         "id -u; for tool in uv gcc cc make; do command -v $tool; done; true",
@@ -231,7 +220,7 @@ def test_an_image_contains_no_secret_and_no_build_tool(docker_stack, image):
 
 @pytest.mark.parametrize("image", ["airflow", "superset", "data-ingestion", "dbt"])
 def test_no_image_layer_contains_a_secret(docker_stack, image):
-    """This covers files that a later layer hides, .env files and the history of git."""
+    """The test reads all layers, so it also finds files that a later layer hides."""
     secrets = {
         value.encode()
         for name, value in docker_stack.environment.items()
@@ -247,7 +236,7 @@ def test_no_image_layer_contains_a_secret(docker_stack, image):
 
 
 def files_of_all_layers(image: str) -> Iterator[tuple[str, bytes]]:
-    """Yield names and contents of all files of an image, but only names of installed packages."""
+    """Yield name and content of each file in an image; the content of installed files is empty."""
     with (
         subprocess.Popen(["docker", "save", image], stdout=subprocess.PIPE) as saved,
         tarfile.open(fileobj=saved.stdout, mode="r|") as parts,
@@ -276,13 +265,13 @@ EXPECTED_PORTS = {
 
 @pytest.mark.parametrize("service", sorted(SERVICES))
 def test_only_the_service_listens_in_its_container(docker_stack, service):
-    """The kernel's table has hexadecimal addresses and ports; state 0A means listening."""
+    """The kernel's table lists addresses and ports in hexadecimal. State 0A means listening."""
     shell = "cat /proc/net/tcp /proc/net/tcp6 2>/dev/null; true"
     table = docker_stack.compose("exec", "-T", service, "sh", "-c", shell)
     listening = {
         int(port, 16)
         for address, port in LISTENING.findall(table)
-        if not address.endswith("7F")  # 127.0.0.0/8, where Docker's name service listens too
+        if not address.endswith("7F")  # 127.0.0.0/8; Docker's name service listens there
     }
     assert "local_address" in table
     assert listening == EXPECTED_PORTS[service]

@@ -24,13 +24,16 @@ SERVICES = {
     "metadata": "metadata",
 }
 CONTAINER = "task container"
-# The test task is not retried, so it fails when its container or a service that it needs is gone.
+# Airflow does not retry the test task, so it fails without its container or these services.
 FATAL_TO_TESTS = {CONTAINER, "warehouse", "docker-proxy"}
-REMOVED = "removed the container of a try that was cut off"  # a message of Airflow's task
+REMOVED = "removed the container of a try that was cut off"  # logged by the task's operator
 
 
 def plans() -> list[tuple[str | None, ...]]:
-    """Return the part to remove in each task: one run, or every combination in a full run."""
+    """Return the part to remove or kill in each task, for each DAG run.
+
+    In a full run each part is used once in each task.
+    """
     if not FULL:
         return [(CONTAINER, "scheduler", None)]
     parts = (CONTAINER, *SERVICES)
@@ -43,7 +46,10 @@ def expected(docker_stack) -> ExpectedRows:
 
 
 def running(docker_stack, task: str) -> str | None:
-    """Return the id of the task's running container, with one call, as it may end at any time."""
+    """Return the id of the task's container if it is running.
+
+    One call returns all attributes, because the container may end between two calls.
+    """
     for line in docker_stack.task_containers("{{.ID}} {{.State}} {{.Command}}"):
         container, state, command = line.split(maxsplit=2)
         if state == "running" and COMMANDS[task] in command.strip('"').split():
@@ -54,7 +60,7 @@ def running(docker_stack, task: str) -> str | None:
 def remove_or_kill(docker_stack, part: str, container: str) -> None:
     """Remove a task's container, or kill and restart a service.
 
-    The container is paused meanwhile, so that it cannot end before the fault.
+    The task's container is paused until the fault has happened, so that it cannot end earlier.
     """
     docker("pause", container)
     if part == CONTAINER:
@@ -62,7 +68,7 @@ def remove_or_kill(docker_stack, part: str, container: str) -> None:
         return
     service = docker_stack.containers()[SERVICES[part]]
     docker("kill", service)
-    if part == "scheduler":  # without a scheduler nothing removes the task's container
+    if part == "scheduler":  # the task's operator died with the scheduler
         assert container in docker_stack.task_containers()
     docker("unpause", container)
     docker("start", service)
@@ -71,6 +77,7 @@ def remove_or_kill(docker_stack, part: str, container: str) -> None:
 def run_with_faults(
     docker_stack, file: str, plan: tuple[str | None, ...], rng: random.Random
 ) -> subprocess.CompletedProcess:
+    """Trigger a run for the file, inject the planned faults, and return the finished trigger."""
     with ThreadPoolExecutor(1) as pool:
         trigger = pool.submit(
             docker_stack.make, "trigger", f"FILE={file}", "BACKDATED=warn", timeout=600

@@ -1,4 +1,7 @@
-"""The Docker stack stops, is removed, and refuses to start. These tests run last on their stack."""
+"""The Docker stack refuses a bad start, and its data survives a stop and a removal.
+
+These tests run last on the stack of this folder.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from harness import COUNTS
 from support import PROJECT, Stack, add_chart, airflow_api, docker, superset_api, task_states
 
 
-def test_a_dashboard_that_cannot_be_imported_stops_the_start(docker_stack, tmp_path):
+def test_up_stops_at_a_chart_that_cannot_be_imported(docker_stack, tmp_path):
     assets = tmp_path / "assets"
     shutil.copytree(PROJECT / "superset" / "assets", assets)
     tmp_path.chmod(0o755)
@@ -37,7 +40,7 @@ def test_data_survives_down_and_up(docker_stack):
 
 
 def test_clean_removes_the_data_and_a_backup_restores_it(docker_stack):
-    assert docker_stack.make("clean").returncode != 0  # without a confirmation
+    assert docker_stack.make("clean").returncode != 0  # nobody confirmed it
     assert docker_stack.containers() != {}
     counts = docker_stack.query(COUNTS)
     runs = "/api/v2/dags/transactions_elt/dagRuns?limit=100"
@@ -61,7 +64,7 @@ def test_clean_removes_the_data_and_a_backup_restores_it(docker_stack):
     assert docker_stack.query(COUNTS) == counts
 
 
-def test_the_compose_file_accepts_the_example_and_names_a_missing_setting(tmp_path):
+def test_compose_accepts_the_example_settings_and_names_a_missing_one(tmp_path):
     example = (PROJECT / ".env.example").read_text()
     filled = re.sub(r"^([A-Z_]+)=$", r"\1=a-secret", example, flags=re.MULTILINE)
     incomplete = filled.replace("LOADER_PASSWORD=a-secret\n", "")

@@ -1,17 +1,15 @@
-"""One Postgres server for all fault tests, and the table of their results."""
+"""One Postgres server for the fault tests of the loader, and the table of their results."""
 
 from __future__ import annotations
 
 import random
-import shutil
-import tempfile
 from collections import Counter
-from pathlib import Path
 
 import pytest
 from workload import Comparison, Workload
 
 from harness import COLUMNS, FULL, publish
+from support import temporary_folder
 from warehouse import Warehouse
 
 
@@ -23,7 +21,7 @@ class LoaderResults:
         self._outcomes: dict[str, Counter] = {}
 
     def add(self, fault: str, found: Comparison, outcome: str) -> None:
-        """Add one try with the final state of its warehouse."""
+        """Add one try. Fail if its warehouse has lost or duplicated a row."""
         counts = self._counts.setdefault(fault, Counter())
         counts.update(tries=1, lost=found.lost, duplicated=found.duplicated)
         self._outcomes.setdefault(fault, Counter())[outcome] += 1
@@ -67,24 +65,21 @@ def pytest_sessionfinish(session):
 @pytest.fixture
 def home():
     """Yield a folder that the server's account can enter."""
-    folder = Path(tempfile.mkdtemp(prefix="elt-faults-"))
-    folder.chmod(0o755)
-    yield folder
-    shutil.rmtree(folder, ignore_errors=True)
+    with temporary_folder("elt-faults-") as folder:
+        yield folder
 
 
 @pytest.fixture(scope="session")
-def shared_warehouse(tmp_path_factory):
-    folder = Path(tempfile.mkdtemp(prefix="elt-faults-"))
-    folder.chmod(0o755)
-    warehouse = Warehouse(folder)
-    warehouse.start()
-    try:
-        warehouse.initialise()
-        yield warehouse
-    finally:
-        warehouse.stop()
-        shutil.rmtree(folder, ignore_errors=True)
+def shared_warehouse():
+    """Yield the server that most tests share."""
+    with temporary_folder("elt-faults-") as folder:
+        warehouse = Warehouse(folder)
+        warehouse.start()
+        try:
+            warehouse.initialise()
+            yield warehouse
+        finally:
+            warehouse.stop()
 
 
 @pytest.fixture
@@ -98,7 +93,7 @@ def warehouse(shared_warehouse):
 
 @pytest.fixture
 def seed(request) -> int:
-    """Derive a seed from the test's name, so that each run repeats it, and print it."""
+    """Print and return a seed. It comes from the test's name, so every run repeats it."""
     value = sum(map(ord, request.node.name))
     print(f"seed {value}, {'all tries' if FULL else 'a few tries'}")
     return value

@@ -1,7 +1,7 @@
 """A proxy between a loader and Postgres that injects one fault at an exact moment.
 
-A moment is a number of transferred bytes or a statement that the loader sends. At that moment the
-proxy calls `inject`, which may break the connection (`Link`) or kill a process.
+The moment is given as a number of transferred bytes or as a statement that the loader sends. At
+this moment the proxy calls a function, which may break the connection (`Link`) or kill a process.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ class Link:
     def silence(self) -> None:
         """Drop all packets without an acknowledgement, like an unplugged cable.
 
-        A socket filter that accepts 0 bytes of each packet makes the kernel ignore both ends.
+        A socket filter that accepts 0 bytes of each packet makes the kernel drop the packets.
         """
         self.broken = True
-        keep_nothing = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 0))
-        program = struct.pack("HxxxxxxP", 1, ctypes.addressof(keep_nothing))
+        accept_nothing = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 0))
+        program = struct.pack("HxxxxxxP", 1, ctypes.addressof(accept_nothing))
         for end in (self.client, self.server):
             end.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)
 
@@ -67,9 +67,9 @@ class Moment:
         received: Bytes that the client has received on one connection.
         statement: Text of a statement. The fault happens before the server receives the first
             statement with this text.
-        answered: Let the server execute the statement, and inject the fault before the client
-            receives the answer.
-        after: Text of a statement that must come before `statement`.
+        answered: True to inject the fault later: after the server has executed the statement,
+            and before the client receives the answer.
+        after: Text of an earlier statement. An occurrence of `statement` before it is ignored.
     """
 
     sent: int | None = None
@@ -86,7 +86,7 @@ class Moment:
 
 @dataclass
 class Proxy:
-    """Listens on a port of 127.0.0.1 (`port`) and forwards to `server_port` of 127.0.0.1."""
+    """A proxy that listens on `port` of 127.0.0.1 and forwards to `server_port` of 127.0.0.1."""
 
     server_port: int
     sent: int = 0  # bytes over all connections
@@ -113,7 +113,7 @@ class Proxy:
             link.finish()
 
     def arm(self, moment: Moment, inject: Callable[[Link], None]) -> None:
-        """Inject the fault once, on the first connection that reaches the moment."""
+        """Call `inject` once, with the first connection that reaches the moment."""
         self._armed = (moment, inject)
 
     def _accept(self) -> None:
@@ -163,7 +163,7 @@ class Proxy:
                     self.received += len(data) * (not up)
 
     def _bytes_before_fault(self, data: bytes, count: int, up: bool) -> int | None:
-        """Return how many bytes of `data` to forward before the fault, or None if it is not due.
+        """Return how many bytes of `data` to forward before the fault, or None without a fault.
 
         Args:
             data: The next piece of one direction's stream.
@@ -181,7 +181,7 @@ class Proxy:
         return None if at is None or count < at else len(data) - (count - at)
 
     def _texts(self) -> list[bytes]:
-        """Return the statements that must pass, in this order, before the fault."""
+        """Return the statements that the client must send, in this order, before the fault."""
         moment = self._armed[0] if self._armed else Moment()
         return [text for text in (moment.after, moment.statement) if text]
 

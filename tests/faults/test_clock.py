@@ -1,4 +1,4 @@
-"""A clock that is set back by a day between two loads loses and duplicates nothing."""
+"""Setting the clock back by a day between two loads loses and duplicates no row."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from pathlib import Path
 import pytest
 from workload import TransactionFile, compare
 
+from harness import DBT
 from support import PROJECT
 from warehouse import Warehouse
-
-DBT = PROJECT / "dbt" / ".venv" / "bin" / "dbt"
 
 
 @pytest.fixture
@@ -27,8 +26,8 @@ def clock(home):
     return file, {
         "LD_PRELOAD": str(libraries[0]),
         "FAKETIME_TIMESTAMP_FILE": str(file),
-        "FAKETIME_NO_CACHE": "1",  # running processes see a change at once
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1",  # the kernel's monotonic clock never goes back
+        "FAKETIME_NO_CACHE": "1",  # running processes notice a change immediately
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",  # a real clock change does not affect it either
     }
 
 
@@ -82,14 +81,14 @@ def test_a_clock_set_back_changes_no_row(warehouse, clock, tmp_path, loader_resu
     before = warehouse.server.now()
     clock[0].write_text("-1d")
     assert (before - warehouse.server.now()).total_seconds() > 80_000
-    load(1_500)  # overlaps
+    load(1_500)  # overlaps with the rows of the first load
     load(10_000)
     transform()
     load(12_000)
     transform()
     found = compare(warehouse, files)
     assert found.loaded == {file.path.name for file in files}
-    # The load log holds the clock's times, while load ids keep the true order.
+    # The times in the load log follow the clock. The load ids keep the true order.
     times = [
         row[0] for row in warehouse.query("select started_at from raw._loads order by load_id")
     ]

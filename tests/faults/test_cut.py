@@ -1,20 +1,19 @@
-"""A connection that breaks (RST, FIN, silence) at any moment, even in the commit, loses nothing."""
+"""No row is lost when a connection breaks (RST, FIN, silence), even during the commit."""
 
-import shutil
-import tempfile
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from subprocess import Popen
 
 import pytest
 from proxy import Link, Moment, Proxy
 from workload import TransactionFile, compare
 
+from support import temporary_folder
 from warehouse import Warehouse, tries
 
-CUTS = {"reset (RST)": Link.reset, "closed (FIN)": Link.finish}
-COMMIT = {"statement": b"COMMIT", "after": b"insert into raw._loads"}  # skips earlier commits
+BREAKS = {"reset (RST)": Link.reset, "closed (FIN)": Link.finish}
+# The commit of the load itself; the loader commits other transactions before.
+COMMIT = {"statement": b"COMMIT", "after": b"insert into raw._loads"}
 ENDED = "the load had ended when the connection was lost"
 
 
@@ -29,11 +28,16 @@ class Silenced:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def silenced(tmp_path_factory):
-    """Silence some loads now, because they take a minute to notice while other tests run."""
-    home = Path(tempfile.mkdtemp(prefix="elt-faults-"))
-    home.chmod(0o755)
-    warehouse = Warehouse(home)
+def silenced(request, tmp_path_factory):
+    """Yield a server and loads whose connections go silent, for the last test of this module.
+
+    A load notices the silence after a minute. The loads start before the first test, so that the
+    other tests run during this minute.
+    """
+    last_test = test_a_silent_connection_times_out_after_a_minute.__name__
+    if last_test not in {item.name for item in request.session.items}:
+        yield None
+        return
     folder = tmp_path_factory.mktemp("silenced")
     moments = [
         Moment(statement=b"create unique index"),
@@ -44,7 +48,8 @@ def silenced(tmp_path_factory):
         Moment(received=900),
     ]
     with ExitStack() as stack:
-        stack.callback(shutil.rmtree, home)
+        home = stack.enter_context(temporary_folder("elt-faults-"))
+        warehouse = Warehouse(home)
         stack.callback(warehouse.stop)
         warehouse.start()
         warehouse.initialise()
@@ -64,29 +69,29 @@ def silenced(tmp_path_factory):
             load.process.communicate()
 
 
-def cut(warehouse, file, moment, how, *options):
-    """Run a load, break its connection, and return exit code, stdout and stderr."""
+def load_with_break(warehouse, file, moment, break_link, *options):
+    """Run a load, break its connection at a moment, and return exit code, stdout and stderr."""
     with Proxy(warehouse.server.port) as proxy:
-        proxy.arm(moment, how)
+        proxy.arm(moment, break_link)
         process = warehouse.load(file.path, *options, port=proxy.port)
         out, err = process.communicate(timeout=120)
         assert proxy.injected.is_set()
     return process.returncode, out, err
 
 
-@pytest.mark.parametrize("how", CUTS)
+@pytest.mark.parametrize("how", BREAKS)
 def test_a_load_whose_connection_breaks_is_retried(warehouse, workload, loader_results, how):
     with Proxy(warehouse.server.port) as proxy:
         assert warehouse.load(workload.next_file().path, port=proxy.port).wait(120) == 0
     warehouse.reset()
     for _ in range(tries(30, 4)):
         up = workload.rng.random() < 0.5
-        # Sent bytes are mostly rows. Received bytes are mostly answers before and after the COPY.
+        # Sent bytes are mostly rows. Received bytes are mostly answers outside the COPY.
         at = workload.rng.randrange(proxy.sent // 2 if up else proxy.received * 2 // 3)
         moment = Moment(sent=at) if up else Moment(received=at)
         file = workload.next_file()
         print(f"{file.path.name}: {moment}")
-        code, out, err = cut(warehouse, file, moment, CUTS[how])
+        code, out, err = load_with_break(warehouse, file, moment, BREAKS[how])
         assert (code, err) == (0, ""), (code, out, err)
         assert "the warehouse is away" in out and "trying again in 0.5 s" in out
         assert file.path.name in workload.verify(file).loaded
@@ -96,13 +101,13 @@ def test_a_load_whose_connection_breaks_is_retried(warehouse, workload, loader_r
 def test_a_connection_lost_during_commit_is_resolved_by_the_load_log(
     warehouse, workload, loader_results
 ):
-    """The loader cannot know whether its commit arrived, so it checks raw._loads."""
+    """The loader cannot know whether the server has committed, so it checks raw._loads."""
     for turn in range(tries(40, 4)):
-        how = list(CUTS.values())[turn % 2]
+        break_link = list(BREAKS.values())[turn % 2]
         answered, options = turn % 4 in (1, 2), ["--force"] * (turn % 8 in (2, 3, 4, 5))
         file = workload.next_file()
         moment = Moment(**COMMIT, answered=answered)
-        code, out, err = cut(warehouse, file, moment, how, *options)
+        code, out, err = load_with_break(warehouse, file, moment, break_link, *options)
         assert (code, err) == (0, ""), (code, out, err)
         assert "trying again" in out and (ENDED in out) == answered
         assert f"read {len(file.rows):,} = loaded" in out
@@ -111,12 +116,12 @@ def test_a_connection_lost_during_commit_is_resolved_by_the_load_log(
         loader_results.add("connection lost during commit", workload.load(file), outcome)
 
 
-def test_a_connection_lost_while_a_failure_commits_reports_it_once(warehouse, tmp_path):
+def test_a_failed_load_is_stored_once_although_its_commit_loses_the_connection(warehouse, tmp_path):
     """The retry must not store the rejects of a failed load twice."""
     file = TransactionFile.write(tmp_path / "transactions.csv", range(10))
     with file.path.open("a") as output:
         output.write("a line that does not fit\r\n")
-    code, out, err = cut(warehouse, file, Moment(**COMMIT, answered=True), Link.reset)
+    code, out, err = load_with_break(warehouse, file, Moment(**COMMIT, answered=True), Link.reset)
     assert code == 2 and err.count("\n") == 1 and "trying again" in out
     assert warehouse.query("select status, load_id from raw._loads") == [("failed", 1)]
     assert warehouse.query("select load_id, line from raw._rejects") == [
@@ -126,7 +131,7 @@ def test_a_connection_lost_while_a_failure_commits_reports_it_once(warehouse, tm
 
 @pytest.mark.long
 def test_a_silent_connection_times_out_after_a_minute(silenced, loader_results):
-    """Loader and server both give up a peer that disappeared without closing the connection."""
+    """Loader and server each give up when the other side has disappeared without a FIN."""
     warehouse, loads = silenced
     for load in loads:
         out, err = load.process.communicate(timeout=300)

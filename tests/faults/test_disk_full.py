@@ -1,4 +1,4 @@
-"""A full disk during COPY, the index build or the commit fails the load, and the next run loads."""
+"""A load fails if the disk is full during COPY, index build or commit; the next run succeeds."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from warehouse import Warehouse, tries
 
 MB = 1 << 20
 SEGMENT = 16 * MB  # size of a file of the write-ahead log
-# Free bytes in the current segment, and the number of prepared segments after it.
+# The free bytes in the current segment, and the number of prepared segments after it.
 FREE_LOG = f"""
     select {SEGMENT} - (pg_current_wal_insert_lsn() - '0/0')::bigint % {SEGMENT}, (
         select count(*) from pg_ls_waldir() where name ~ '^[0-9A-F]{{24}}$'
@@ -29,7 +29,7 @@ FREE_LOG = f"""
 
 @contextlib.contextmanager
 def small_disk(folder: Path, size: int) -> Iterator[Path]:
-    """Mount a file system of `size` bytes that the server's account owns."""
+    """Mount a file system of `size` bytes, owned by the server's account, for the block."""
     folder.mkdir()
     mounted = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder], capture_output=True
@@ -49,7 +49,7 @@ def resize(disk: Path, size: int) -> None:
     subprocess.run(["mount", "-o", f"remount,size={size}", disk], check=True)
 
 
-def load_fails(warehouse: Warehouse, file, *options: object) -> str:
+def run_failing_load(warehouse: Warehouse, file, *options: object) -> str:
     """Run a load that must end with exit code 3 and one error line; return the line."""
     process = warehouse.load(file.path, *options)
     out, err = process.communicate(timeout=120)
@@ -90,7 +90,7 @@ def test_a_load_fails_while_the_tables_disk_is_full(
         size = table // 2 if phase == "COPY" else table + index // 2
         file = workload.next_file(fresh=True)
         resize(tablespace, shutil.disk_usage(tablespace).used + size)
-        assert "disk is full: make room" in load_fails(warehouse, file)
+        assert "disk is full: make room" in run_failing_load(warehouse, file)
         log_after_error = warehouse.log.read_text().rpartition("No space left on device")[2]
         statement = "copy" if phase == "COPY" else "create unique index"
         assert f"STATEMENT:  {statement}" in log_after_error
@@ -111,7 +111,7 @@ def small_log(home):
         subprocess.run(["chown", "-R", server_user(), disk], check=True)
         warehouse.start()
         warehouse.initialise()
-        # With larger buffers the server would write the log only in the commit.
+        # With larger buffers the server would write the log only during the commit.
         warehouse.query("alter system set wal_buffers = '64kB'")
         warehouse.stop()
         warehouse.start()
@@ -120,7 +120,7 @@ def small_log(home):
 
 
 def fill(warehouse: Warehouse, disk: Path, left: int) -> Path:
-    """Fill the disk until the log has `left` bytes; return the file that takes the space."""
+    """Fill the disk until the log has only `left` free bytes; return the file that fills it."""
     warehouse.query("checkpoint")
     ballast = disk / "ballast"
     with ballast.open("wb") as file:
@@ -135,8 +135,8 @@ def fill(warehouse: Warehouse, disk: Path, left: int) -> Path:
             cursor.execute("select pg_logical_emit_message(false, 'fill', repeat('x', %s))", [size])
 
 
-# COPY into a table with rows writes the log at once. COPY into a small fresh table writes it only
-# in the commit (with wal_level = minimal, below wal_skip_threshold).
+# COPY into a table with rows writes the log immediately. COPY into a fresh table smaller than
+# wal_skip_threshold writes it only in the commit, because wal_level is minimal.
 @pytest.mark.parametrize(
     ("phase", "rows"),
     [pytest.param("COPY", 16_000, marks=pytest.mark.long), ("the commit", 8_000)],
@@ -154,7 +154,7 @@ def test_a_load_fails_while_the_logs_disk_is_full(
             workload.load(workload.next_file(fresh=False))
         ballast = fill(warehouse, disk, 800_000)
         file = workload.next_file(fresh=False)
-        err = load_fails(warehouse, file, "--wait", 5)
+        err = run_failing_load(warehouse, file, "--wait", 5)
         assert "is away" in err
         assert warehouse.process.wait(30) != 0
         statement = "copy" if phase == "COPY" else "COMMIT"

@@ -9,11 +9,11 @@ import time
 import pytest
 from proxy import Link, Moment, Proxy
 
-from support import free_port
-from warehouse import SESSIONS, tries
+from elt_stack.ports import free_port
+from harness import wait_until
+from warehouse import LOCK, SESSIONS, tries
 
 SIGNALS = {signal.SIGINT: (130, "interrupted: "), signal.SIGTERM: (143, "terminated: ")}
-LOCK = "pg_advisory_lock(hashtextextended('raw.transactions', 0))"
 STOPPED = "stopped, next run loads the file"
 PHASES = {
     "COPY": Moment(statement=b'copy "raw"'),
@@ -24,14 +24,14 @@ PHASES = {
 
 @pytest.fixture(params=list(SIGNALS)[tries(0, 1) :], ids=lambda signum: signum.name)
 def signum(request) -> signal.Signals:
-    """Return each signal in a full run, else only SIGTERM."""
+    """Return each signal in turn in a full run, else only SIGTERM."""
     return request.param
 
 
 def stop(process, signum):
-    """Send the signal; the loader must end soon, with one line and the conventional exit code."""
+    """Send a signal; the loader must end soon, with one line and the conventional exit code."""
     process.send_signal(signum)
-    out, err = process.communicate(timeout=8)  # Docker kills after 10
+    out, err = process.communicate(timeout=8)  # `docker stop` sends SIGKILL after 10 s
     code, begin = SIGNALS[signum]
     assert process.returncode == code, (out, err)
     assert err.startswith(begin) and err.count("\n") == 1
@@ -55,17 +55,14 @@ def test_a_signal_stops_a_load_in_any_phase(warehouse, workload, loader_results,
 
 
 def test_a_signal_stops_a_load_that_waits_for_another(warehouse, workload, loader_results, signum):
-    """The load's session ends soon too, although another session still holds the lock."""
+    """The load's session on the server ends too, although another session still holds the lock."""
     file = workload.next_file()
     with warehouse.session() as cursor:
         cursor.execute(f"select {LOCK}")
         process = warehouse.load(file.path)
         assert "waiting for another load" in process.stdout.readline()
         stop(process, signum)
-        deadline = time.monotonic() + 20
-        while warehouse.query(SESSIONS):
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+        wait_until(lambda: not warehouse.query(SESSIONS), 20)
     loader_results.add("Ctrl-C or SIGTERM", workload.load(file), STOPPED)
 
 

@@ -7,27 +7,29 @@ import os
 import secrets
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import psycopg2
 
+from elt_stack.ports import free_port
 from elt_stack.postgres import Server
-from harness import FULL, LOADER
-from support import PROJECT, free_port
+from harness import FULL, LOADER, wait_until
+from support import PROJECT
 
+# The advisory lock under which the loads of raw.transactions take turns.
+LOCK = "pg_advisory_lock(hashtextextended('raw.transactions', 0))"
 SESSIONS = "select pid from pg_stat_activity where application_name = 'data-ingestion'"
 
 
 def restore_interrupt() -> None:
-    """Make a child process react to Ctrl-C, which shells disable for background processes."""
+    """Make a child process react to SIGINT, which a shell's background processes ignore."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def tries(full: int, few: int) -> int:
-    """Return the number of tries: `full` with FAULTS=full in the environment, else `few`."""
+    """Return the number of tries: `full` in a full run (FAULTS=full), else `few`."""
     return full if FULL else few
 
 
@@ -48,7 +50,7 @@ class Warehouse:
         self.server.wait()
 
     def initialise(self) -> None:
-        """Create the warehouse and check that fsync is on, or a crash would prove nothing."""
+        """Create the warehouse. Check that fsync is on: without it, a crash would prove nothing."""
         self.server.init_warehouse(PROJECT / "init_db.sql", self.passwords)
         assert self.query("show fsync") == [("on",)]
         assert self.query("show synchronous_commit") == [("on",)]
@@ -107,16 +109,13 @@ class Warehouse:
         self.query("drop table if exists raw.transactions, raw._loads, raw._rejects cascade")
 
     def load(self, *arguments: object, **environment) -> subprocess.Popen:
-        """Start `data-ingestion load` with the keywords of `environment`."""
+        """Start `data-ingestion load`. The keywords are those of the method `environment`."""
         return subprocess.Popen(
             [LOADER, "load", *map(str, arguments)], env=self.environment(**environment),
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=restore_interrupt,
         )  # fmt: skip
 
     def wait_until_alone(self, seconds: float = 20, database: str = "warehouse") -> None:
-        """Fail unless all sessions and locks of loaders are gone within `seconds`."""
-        locks = "select pid from pg_locks where locktype = 'advisory'"
-        deadline = time.monotonic() + seconds
-        while left := self.query(f"{SESSIONS} union {locks}", database):
-            assert time.monotonic() < deadline, f"sessions or locks are left: {left}"
-            time.sleep(0.05)
+        """Wait until all sessions and locks of loaders are gone; fail after `seconds`."""
+        left = f"{SESSIONS} union select pid from pg_locks where locktype = 'advisory'"
+        wait_until(lambda: not self.query(left, database), seconds)

@@ -12,12 +12,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from support import HEADER
 from warehouse import Warehouse
 
-HEADER = (
-    "Account No,DATE,TRANSACTION DETAILS,CHQ.NO.,VALUE DATE,"
-    " WITHDRAWAL AMT , DEPOSIT AMT ,BALANCE AMT,.\r\n"
-)
 COLUMNS = (
     "account_no, date, transaction_details, chq_no, value_date, withdrawal_amt, deposit_amt,"
     " balance_amt"
@@ -26,7 +23,7 @@ COLUMNS = (
 
 @dataclass
 class TransactionFile:
-    """A file of transactions; `rows` are its rows as csv reads them, without the last column."""
+    """A file of transactions."""
 
     path: Path
 
@@ -39,11 +36,12 @@ class TransactionFile:
             f""""{n % 900},000.00 ","{n}.00 ",.\r\n"""
             for n in numbers
         ]
-        path.write_text(HEADER + "".join(lines), "utf-8")
+        path.write_text(f"{HEADER}\r\n" + "".join(lines), "utf-8")
         return cls(path)
 
     @cached_property
     def rows(self) -> list[tuple[str, ...]]:
+        """The rows as Python's csv reads them, without the last column, which carries nothing."""
         with self.path.open(newline="", encoding="utf-8") as file:
             return [tuple(row[:8]) for row in csv.reader(file)][1:]
 
@@ -104,10 +102,10 @@ def _contents(warehouse: Warehouse, database: str) -> tuple[list, list, list, di
 
 @dataclass
 class Workload:
-    """A table that grows by one file per try, so that its expected rows are always known.
+    """A sequence of files for one table, and the files that the table holds.
 
-    A third of the files go into a fresh table. The others go into a table with rows, and half of
-    those overlap with existing rows.
+    A third of the files, and each one after five others, go into a fresh table. Half of the other
+    files overlap with the rows of the table.
     """
 
     warehouse: Warehouse
@@ -122,10 +120,12 @@ class Workload:
         """Write the next file.
 
         Args:
-            fresh: Whether to start a fresh table; drawn at random if None.
+            fresh: Start a fresh table or not; None leaves this to chance.
         """
         kind = self.rng.choice(["first", "more", "overlapping"])
-        if fresh if fresh is not None else kind == "first" or len(self.loaded_files) > 4:
+        if fresh is None:
+            fresh = kind == "first" or len(self.loaded_files) > 4
+        if fresh:
             self.warehouse.reset()
             self.loaded_files = []
         overlap = self.rows // 2 if kind == "overlapping" and self.loaded_files else 0
@@ -136,9 +136,9 @@ class Workload:
         return TransactionFile.write(self.folder / f"transactions-{self._count}.csv", numbers)
 
     def verify(self, file: TransactionFile) -> Comparison:
-        """Check, after a fault in the file's load, that the file is loaded fully or not at all.
+        """Check that a load with a fault has loaded its file fully or not at all.
 
-        All files loaded before must be unchanged.
+        The rows of the files that were loaded before must be unchanged.
         """
         self.warehouse.wait_until_alone()
         found = compare(self.warehouse, [*self.loaded_files, file])
@@ -147,7 +147,7 @@ class Workload:
         return found
 
     def load(self, file: TransactionFile) -> Comparison:
-        """Load the file, also after a fault: the load must succeed and add the missing rows."""
+        """Load a file without a fault. The table must then hold all rows of the file."""
         process = self.warehouse.load(file.path)
         ended = process.communicate(timeout=120)
         assert (process.returncode, ended[1]) == (0, ""), ended

@@ -1,8 +1,8 @@
-# Base of the images here: a root file system of debootstrap plus the machine's certificates.
+# Base of the other images here: a root file system by debootstrap, the machine's certificates.
 ARG SUITE
 FROM elt-test-docker/rootfs:${SUITE}
 COPY --from=certificates . /usr/local/share/ca-certificates/
 RUN update-ca-certificates
-# uv and newer versions of pip bundle certificates and would ignore the machine's.
+# uv and recent versions of pip bundle certificates and ignore those of the machine by default.
 ENV SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt PIP_CERT=/etc/ssl/certs/ca-certificates.crt
 CMD ["bash"]

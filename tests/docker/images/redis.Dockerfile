@@ -1,4 +1,4 @@
-# Substitute for the public redis:8, whose server accepts other containers without a password.
+# Substitute for the public redis:8. As there, the server accepts connections without a password.
 FROM elt-test-docker/debian:trixie
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends redis-server \
