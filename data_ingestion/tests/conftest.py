@@ -32,7 +32,7 @@ def line(number: int, details: str = "CASH") -> str:
 
 @dataclass
 class Warehouse:
-    """A database made for one test; `env` holds the loader's connection settings for it."""
+    """The database of one test; `env` contains the loader's connection settings for it."""
 
     env: dict[str, str]
     loader: psycopg2.extensions.connection = field(repr=False)
@@ -68,7 +68,7 @@ def _superuser(database: str) -> psycopg2.extensions.connection:
 
 @pytest.fixture
 def warehouse(monkeypatch: pytest.MonkeyPatch) -> Iterator[Warehouse]:
-    """Yield a fresh database, connected as the role `loader`, and point the environment to it."""
+    """Yield a fresh database and point the environment to it, with the role `loader`."""
     name = f"loader_test_{uuid.uuid4().hex[:12]}"
     admin = _superuser("postgres")
     with admin.cursor() as cursor:
@@ -120,7 +120,7 @@ def run(capsys: pytest.CaptureFixture[str]):
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--renew-budget", action="store_true", help="write tests/budget.json anew")
+    parser.addoption("--renew-budget", action="store_true", help="rewrite tests/budget.json")
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """Read a CSV file with other tools. Each reader returns column names and rows of text.
 
-All readers use the tool's defaults, except that every column is text: only damage can then change
-a value. They raise errors, and raise warnings as errors.
+All readers use the tool's defaults, except that they read every column as text, so that only damage
+can change a value. A reader raises the errors of its tool. It also raises warnings as errors.
 """
 
 import warnings
@@ -21,7 +21,7 @@ Table = tuple[Sequence[str], list[tuple]]
 
 
 def with_pandas(path: Path, on_bad_lines: str = "error") -> Table:
-    """Read with `pandas.read_csv`."""
+    """Read with `pandas.read_csv`, with empty texts in place of nulls."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         frame = pd.read_csv(path, dtype=str, keep_default_na=False, on_bad_lines=on_bad_lines)
@@ -57,10 +57,10 @@ def other_tools(warehouse: Warehouse) -> dict:
 
 
 def rows_of(tool, path: Path) -> list[Values] | None:
-    """Return the rows of the transactions' columns, or None if the tool refused the file.
+    """Return the rows with the contract's columns, or None if the tool refused the file.
 
-    Nulls become empty texts. A missing column counts as a refusal, because the next reader of the
-    table would fail.
+    Nulls become empty texts. A missing column counts as a refusal, because the next program that
+    reads the table would fail.
     """
     try:
         names, rows = tool(path)

@@ -51,7 +51,7 @@ where datname = %s
 
 @pytest.fixture(autouse=True, scope="module")
 def without_autovacuum() -> Iterator[None]:
-    """Turn autovacuum off, because its work would be counted too, at unpredictable times."""
+    """Turn autovacuum off, because the counts would include its work at unpredictable times."""
     with closing(psycopg2.connect(dbname="postgres")) as connection, connection.cursor() as cursor:
         connection.autocommit = True
         cursor.execute("alter system set autovacuum = off")
@@ -77,7 +77,7 @@ def load(*arguments: str | Path) -> None:
 
 @contextmanager
 def server_counts(database: str) -> Iterator[dict[str, int]]:
-    """Count traffic and server work in the block, which must leave no session open."""
+    """Count traffic and server work in the block. The block must not leave a session open."""
     counts: dict[str, int] = {}
     with (
         closing(psycopg2.connect(dbname="postgres")) as connection,
@@ -132,7 +132,7 @@ def test_the_servers_work_stays_within_its_budget(scenario, warehouse, overlappi
 @counts_python
 @pytest.mark.parametrize("scenario", ["first", "again", "overlapping"])
 def test_pythons_work_stays_within_its_budget(scenario, warehouse, overlapping, write, budget):
-    # A first small load, so that imports are not counted.
+    # Load a small file first, so that imports are not counted.
     load(write("1\n", name="few.csv", header="x\n"), "--table", "few")
     file = overlapping if scenario == "overlapping" else SAMPLE
     if scenario != "first":

@@ -1,4 +1,4 @@
-"""A header gives column names and must fit the contract."""
+"""A header must fit its contract, and a file belongs to a contract by its name."""
 
 import pytest
 from conftest import HEADER

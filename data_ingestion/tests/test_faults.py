@@ -1,4 +1,4 @@
-"""Concurrent, killed and disconnected loads leave no duplicate and no partial load."""
+"""Concurrent, killed and disconnected loads store no row twice and no file in part."""
 
 import socket
 import threading
@@ -100,8 +100,8 @@ def test_a_file_that_grows_while_it_is_read_is_refused(warehouse, write, run, mo
     assert warehouse.query("select to_regclass('raw.transactions')") == [(None,)]
 
 
-# Replies of a server that is starting or stopping. libpq does not pass on their SQLSTATE, so the
-# loader recognises the text.
+# The replies of a server that is starting, stopping or full. libpq does not report their SQLSTATE,
+# so the loader recognises their text.
 @pytest.mark.parametrize(
     "answer",
     [
@@ -113,7 +113,9 @@ def test_a_file_that_grows_while_it_is_read_is_refused(warehouse, write, run, mo
         "sorry, too many clients already",
     ],
 )
-def test_a_server_that_is_starting_or_stopping_is_waited_for(run, write, monkeypatch, answer):
+def test_the_loader_waits_for_a_server_that_is_starting_or_stopping(
+    run, write, monkeypatch, answer
+):
     fields = f"SFATAL\0VFATAL\0C57P01\0M{answer}\0\0".encode()
 
     def refuse_twice(listener: socket.socket) -> None:

@@ -52,7 +52,7 @@ def test_files_skipped_because_of_their_suffix_are_reported_once(warehouse, run,
     outcome = run("load")
     assert (outcome.code, outcome.out[0]) == (0, notice)
     assert outcome.out[1].startswith("transactions.csv: read 1") and len(outcome.out) == 2
-    assert len(run("load", "transactions.csv").out) == 1, "no notice when a file is named"
+    assert len(run("load", "transactions.csv").out) == 1, "a load of a named file prints no notice"
     loaded.unlink()
     empty = run("load")
     assert empty.out == [notice] and "no file named transactions*" in empty.err[0]

@@ -1,4 +1,4 @@
-"""The reader accepts or refuses any bytes, without a crash, a hang or unbounded memory.
+"""The reader accepts or refuses any bytes without a crash, a hang or unbounded memory.
 
 FAULTS=full tries many more examples. A failure prints how to reproduce it.
 """
@@ -38,7 +38,7 @@ MEMORY = 400 << 20  # bytes of Python and numpy objects, enough for the worst kn
 
 
 def outcome(chunks: Iterator[bytes], dialect: Dialect) -> tuple:
-    """Return everything that the reader makes of the bytes, or only that it refused them."""
+    """Return header, rows, line numbers and rejects, or only that the reader refused the bytes."""
     reader = RecordReader(chunks, dialect)
     try:
         header = reader.header()
@@ -58,7 +58,7 @@ def outcome(chunks: Iterator[bytes], dialect: Dialect) -> tuple:
 
 
 def damaged(draw, data: bytes) -> bytes:
-    """Change, remove, double or insert a few pieces of the bytes."""
+    """Change, remove, duplicate or insert a few pieces of the bytes."""
     for _ in range(draw(st.integers(0, 5))):
         start = draw(st.integers(0, len(data)))
         stop = min(len(data), start + draw(st.integers(0, 40)))
@@ -148,22 +148,25 @@ def repeated(start: bytes, unit: bytes, size: int) -> Iterator[bytes]:
         yield chunk
 
 
-RECORDS, OPEN_QUOTE = b"h,i,j\n", b'h,i,j\n1,2,"'
+HEADER = b"h,i,j\n"
+OPEN_QUOTE = HEADER + b'1,2,"'
 UNITS = [b'""', b",", b"\n", b"x", b"x\n", b'"",', b",,\n", b'x"\n', b"\0\n"]
-# The combinations that take the most memory. The last has longer lines, because each costs time.
+# The combinations that need the most memory. The last one has longer and thus fewer lines, because
+# each of them takes time.
 WORST = [
     pytest.param(OPEN_QUOTE, b"\n", marks=pytest.mark.long),
     (OPEN_QUOTE, b'""'),
-    (RECORDS, b"x\n"),
-    pytest.param(RECORDS, b"x" * 30 + b'"\n', marks=pytest.mark.long),
+    (HEADER, b"x\n"),
+    pytest.param(HEADER, b"x" * 30 + b'"\n', marks=pytest.mark.long),
 ]
 
 
 @pytest.mark.parametrize(
-    ("start", "unit"), [*product([RECORDS, OPEN_QUOTE], UNITS)] if FULL else WORST
+    ("start", "unit"), [*product([HEADER, OPEN_QUOTE], UNITS)] if FULL else WORST
 )
 def test_the_readers_memory_is_bounded_for_any_bytes(start, unit):
-    # More than the longest allowed line, or several windows of the reader: longer input repeats.
+    # An open quote needs more bytes than the longest allowed line (32 MB). Other input needs only a
+    # few of the reader's windows, because more windows would repeat the same work.
     size = 36 << 20 if start == OPEN_QUOTE else (12 if FULL else 4) << 20
     reader = RecordReader(repeated(start, unit, size), Dialect())
     n_fields = len(reader.header())

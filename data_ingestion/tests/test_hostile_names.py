@@ -97,7 +97,7 @@ LEADS_OUT = "is a link that leads out of the data folder"
 def test_links_that_lead_out_of_the_data_folder_are_refused(
     warehouse, run, folder, through, monkeypatch
 ):
-    if through == "link":  # the data folder itself may be a link
+    if through == "link":  # the data folder itself is a link, which is allowed
         (folder.parent / "linked").symlink_to("data")
         monkeypatch.setenv("DATA_DIR", str(folder.parent / "linked"))
     outcome = run("load")
@@ -152,7 +152,7 @@ def test_a_full_path_may_lead_out_of_the_data_folder(warehouse, run, folder):
 def test_in_data_dir_looks_only_in_the_data_folder(
     warehouse, run, folder, monkeypatch, name, message
 ):
-    """The DAG passes `--in-data-dir`. `here.csv` is in the loader's working directory."""
+    """The DAG passes `--in-data-dir`. A file in the working directory must not be found."""
     monkeypatch.chdir(folder.parent)
     Path("here.csv").write_text(HEADER + line(1))
     outcome = run("load", "--in-data-dir", "--", name)

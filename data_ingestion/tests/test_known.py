@@ -1,4 +1,4 @@
-"""A file is known, and skipped, if the load log implies that all its rows are still there."""
+"""A load skips a file if the load log implies that all its rows are still in the table."""
 
 import pytest
 from conftest import line
@@ -86,13 +86,13 @@ def test_each_earlier_load_is_looked_up_once_per_run(warehouse, run, write, monk
     files = [write(*[line(n)] * 2, name=f"{n}.csv") for n in range(4)]
     run("load", *files)
     ranges = []
-    look = load_log._gone_loads
+    gone_loads = load_log._gone_loads
 
-    def note(cursor, table, first, last):
+    def record(cursor, table, first, last):
         ranges.append((first, last))
-        return look(cursor, table, first, last)
+        return gone_loads(cursor, table, first, last)
 
-    monkeypatch.setattr(load_log, "_gone_loads", note)
+    monkeypatch.setattr(load_log, "_gone_loads", record)
     run("load", files[1], files[0], files[3])
     assert ranges == [(1, 2), (3, 4)]
 

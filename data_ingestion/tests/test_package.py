@@ -1,4 +1,4 @@
-"""The package as a program uses it, and as `python -m` runs it."""
+"""Other programs can use the package, and `python -m` runs its command line."""
 
 import subprocess
 import sys
@@ -69,4 +69,4 @@ def test_errors_of_other_threads_are_printed_during_a_copy(monkeypatch):
         thread.join()
     assert printed == [shown]
     print_error(hidden)
-    assert printed == [shown, hidden], "after the COPY errors are printed again"
+    assert printed == [shown, hidden], "after the COPY, errors are printed again"

@@ -28,7 +28,7 @@ def test_zipfile_reads_the_size_of_the_directory_from_the_end_record():
 
 
 def test_zipfile_reads_the_directory_by_the_same_end_record():
-    """If ZipFile used another record, the size that was checked would not be the one it reads."""
+    """If ZipFile used another record, the loader would check another size than ZipFile reads."""
     source = inspect.getsource(zipfile.ZipFile._RealGetContents)
     assert "_EndRecData(fp)" in source and "endrec[_ECD_SIZE]" in source
 
@@ -38,7 +38,7 @@ def test_zipfile_reads_the_directory_by_the_same_end_record():
     ["archive", "package", "parser", "shared_strings", "valid_files", "wb"],
 )
 def test_openpyxl_has_the_attributes_of_the_reader(name):
-    assert name in inspect.getsource(ExcelReader), f"openpyxl's ExcelReader has no {name}"
+    assert f"self.{name}" in inspect.getsource(ExcelReader), f"openpyxl's ExcelReader has no {name}"
 
 
 def test_openpyxl_takes_the_arguments_of_the_sheet_parser():
@@ -66,7 +66,7 @@ def test_openpyxl_parses_one_row_to_its_number_and_cells():
         (7, 2, "shared", 0),
         (7, 3, 1.5, 0),
     ]
-    parser.row_dimensions.clear()  # what a parsed row leaves behind
+    parser.row_dimensions.clear()  # the loader clears it, because each parsed row adds an entry
 
 
 def test_openpyxl_keeps_the_number_formats_of_a_workbook_by_style():

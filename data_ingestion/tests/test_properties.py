@@ -107,7 +107,8 @@ def test_the_split_order_and_overlap_of_files_do_not_change_the_table(
         path.write_text(HEADER + "".join(map(transaction, numbers)), encoding="utf-8")
         outcome = run("load", path, "--duplicates", duplicates)
         assert (outcome.code, outcome.err) == (0, [])
-        # With `keep` the table holds as many copies of a row as the file with most; else one.
+        # With `keep`, the table has as many copies of a row as the file that repeats it most often.
+        # With `drop`, the table has one.
         copies = Counter(numbers) if duplicates == "keep" else Counter(set(numbers))
         expected |= copies
         sums = warehouse.query(

@@ -72,7 +72,7 @@ def test_the_block_size_does_not_change_the_result(text, size):
 @settings(max_examples=200, deadline=None, print_blob=True)
 @given(st.text(st.sampled_from('a,"\n'), max_size=40))
 def test_every_line_ends_in_a_row_or_a_reject(text):
-    """Empty lines are the exception."""
+    """Only empty lines disappear."""
     _, rows, rejects = read(b"h,h\n" + text.encode())
     inside = sum(value.count("\n") for _, values in rows for value in values)
     inside += sum(reject.count("\n") for _, reject, _ in rejects)

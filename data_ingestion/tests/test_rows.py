@@ -1,4 +1,4 @@
-"""Row hashes and COPY data. The hash is a public format, so these tests pin its values."""
+"""Row hashes and COPY data are exact. Other programs rely on the hash, so its value is pinned."""
 
 import struct
 import uuid
@@ -48,7 +48,7 @@ def hexadecimal(hashes: np.ndarray) -> list[str]:
 
 
 def test_the_row_hash_has_its_published_values():
-    """Another hash would change every key in every warehouse."""
+    """A change of the hash would change every key in every warehouse."""
     data = '409000611074\',"Jun 29, 17"\nü\t\\,\n'
     rows = encode(values_of(data.encode(), 2))
     expected = [fields(b"409000611074'", b"Jun 29, 17"), fields("ü\t\\".encode(), b"")]

@@ -1,6 +1,6 @@
 """No damaged file of torture.py shifts a value or loses a row without a report.
 
-Each test collects the problems of many cases and lists them at the end, by name of the case.
+Each test collects the problems of many cases and lists them by case at its end.
 """
 
 import json
@@ -17,8 +17,8 @@ from torture import cases, sample_cases
 from torture_table import Case, Values
 
 FULL = os.environ.get("FAULTS") == "full"
-# Which generated cases a test takes: every step-th, and of those one of several equal parts, which
-# the workers share. `make test` takes every 40th case, `make test-all` every 5th.
+# The cases of one test, as (step, part, parts): every step-th case, divided into equal parts for
+# several workers. `make test` uses every 40th case, `make test-all` every 5th.
 SAMPLES = [(40, 0, 1), *(pytest.param(5, part, 2, marks=pytest.mark.long) for part in range(2))]
 ALL = [(1, part, 8) for part in range(8)]
 MANY = ("--max-rejects", "100000")
@@ -96,7 +96,7 @@ def _case_problems(case: Case, outcome: Outcome, warehouse: Warehouse) -> Iterat
 
 @pytest.mark.long
 def test_the_loader_is_never_silently_wrong(warehouse, run, tmp_path, capsys):
-    """Count the results of the loader and other tools, print them and write them for the docs."""
+    """The test also counts the results of other tools and publishes all counts for the docs."""
     assert run("init").code == 0
     path = tmp_path / "transactions.csv"
     readers = other_tools(warehouse)

@@ -1,7 +1,7 @@
 """Damaged files, generated from one clean file, with the expected outcome of each.
 
-`cases()` damages each row and column of the clean file in one place at a time, and also the file
-as a whole.
+`cases()` damages one place in each row and column of the clean file in turn. It also damages the
+file as a whole.
 """
 
 from collections import Counter
@@ -59,7 +59,7 @@ def _damaged_cell(row: int, column: int) -> Iterator[Case]:
     yield becomes("a quote at the start", f'"{cell}')
     yield becomes("a quote at the end", f'{cell}"')
     yield becomes("a NUL byte", f"{cell[:middle]}\0{cell[middle:]}")
-    # A byte that is not valid UTF-8, as a file in Latin-1 would hold.
+    # A byte that is not valid UTF-8, as in a file in Latin-1.
     yield becomes("a byte of another encoding", f"{cell}\udce9", outcome="refused")
     if not cell.startswith('"'):
         why = "the rest of the line after a line break in the first cell is a valid line"

@@ -1,11 +1,11 @@
-"""Damage to a whole file: values, header, tables, line ends, encoding, size, cut-off end."""
+"""Damaged or unusual files: values, header, tables, line ends, encoding, size, cut-off end."""
 
 import codecs
 import random
 from collections.abc import Iterator
 from itertools import chain
 
-from torture_table import CLEAN, NAMES, ROWS, TABLE, Case, lines, meant, quoted
+from torture_table import CLEAN, NAMES, ROWS, TABLE, Case, lines, quoted, values_of
 
 LAST = len(TABLE) - 1
 ESCAPE = "\x1b[2J\x1b]0;owned\x07"
@@ -39,12 +39,12 @@ def _values() -> Iterator[Case]:
         table = [list(cells) for cells in TABLE]
         table[row][column] = quoted(text)
         data = lines(NAMES, *table).encode()
-        yield Case("a value", f"column {column}: {text[:20]!r}", data, meant(table), "exact")
+        yield Case("a value", f"column {column}: {text[:20]!r}", data, values_of(table), "exact")
     for amounts in (('"5.00"', "6.00"), ("", ""), ("0.00", "0.00")):
         table = [list(cells) for cells in TABLE]
         table[1][5:7] = amounts
         data = lines(NAMES, *table).encode()
-        yield Case("both or neither amount", str(amounts), data, meant(table), "exact")
+        yield Case("both or neither amount", str(amounts), data, values_of(table), "exact")
 
 
 def _headers() -> Iterator[Case]:
@@ -76,7 +76,7 @@ def _headers() -> Iterator[Case]:
 
 
 def _tables() -> Iterator[Case]:
-    """Columns in another order or number, and two tables in one file."""
+    """Yield files with columns in another order or number, or with two tables."""
     orders = [list(range(9))[::-1], [*range(1, 9), 0]]
     orders += [random.Random(seed).sample(range(9), 9) for seed in range(8)]  # noqa: S311
     for order in orders:
@@ -139,7 +139,7 @@ def _encodings() -> Iterator[Case]:
     ):  # fmt: skip
         encodable = [row for row in TABLE if lines(row).encode(encoding, "ignore").decode(encoding)
                      == lines(row)]  # fmt: skip
-        data, rows = lines(NAMES, *encodable).encode(encoding), meant(encodable)
+        data, rows = lines(NAMES, *encodable).encode(encoding), values_of(encodable)
         why = "an encoding that uses only ASCII bytes is valid text"
         why = why if outcome == "undetectable" else ""
         damaged_rows = frozenset(range(len(rows))) if why else frozenset()
@@ -168,7 +168,7 @@ def _sizes() -> Iterator[Case]:
     for cell in ("x" * 10_000_000, quoted('", \n' * 2_500_000)):
         table = [*TABLE[:3], [*TABLE[3][:2], cell, *TABLE[3][3:]], *TABLE[4:]]
         text = lines(NAMES, *table).encode()
-        yield Case("10 MB in a cell", repr(cell[:3]), text, meant(table), "exact")
+        yield Case("10 MB in a cell", repr(cell[:3]), text, values_of(table), "exact")
 
 
 def _cut() -> Iterator[Case]:

@@ -1,7 +1,7 @@
-"""The clean file that torture.py damages, and the expected outcomes of a damaged one.
+"""The clean file that torture.py damages, and the expected outcomes of a damaged file.
 
 exact         all rows of the file are loaded and nothing is rejected
-rejected      damaged rows are repaired exactly or rejected, all others are loaded
+rejected      each damaged row is repaired exactly or rejected; all other rows are loaded
 refused       no row can be trusted: the load fails with one line and loads nothing
 undetectable  the damaged file is itself a valid file, for the reason in `why`
 """
@@ -12,7 +12,7 @@ NAMES = [
     "Account No", "DATE", "TRANSACTION DETAILS", "CHQ.NO.", "VALUE DATE", " WITHDRAWAL AMT ",
     " DEPOSIT AMT ", "BALANCE AMT", ".",
 ]  # fmt: skip
-# Cells as written in the file. The last column is the meaningless one that the loader drops.
+# Cells as written in the file. The loader drops the last column, because it carries nothing.
 TABLE = [
     ["409000611074'", '"Jun 29, 17"', '"TRF, to Ann"', "", '"Jun 29, 17"', "", '"1,000.00 "',
      '"1,000.00 "', "."],
@@ -69,7 +69,7 @@ def value(cell: str) -> str:
     return cell[1:-1].replace('""', '"') if cell.startswith('"') else cell
 
 
-def meant(table: list[list[str]]) -> tuple[Values, ...]:
+def values_of(table: list[list[str]]) -> tuple[Values, ...]:
     """Return the values of a table of cells, without the column that the loader drops."""
     return tuple(tuple(value(cell) for cell in row[:8]) for row in table)
 
@@ -85,4 +85,4 @@ def lines(*rows: list[str], delimiter: str = ",") -> str:
 
 
 CLEAN = lines(NAMES, *TABLE)
-ROWS = meant(TABLE)
+ROWS = values_of(TABLE)

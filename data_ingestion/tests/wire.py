@@ -39,7 +39,7 @@ class _Statements:
         self._started = False
 
     def count(self, data: bytes) -> int:
-        """Return how many such messages begin in the next piece of the stream.
+        """Return how many messages that run a statement begin in the next piece of the stream.
 
         The pieces must come in order; a piece may end anywhere in a message.
         """

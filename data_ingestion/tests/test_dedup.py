@@ -1,4 +1,4 @@
-"""Occurrence counts match a dictionary's, in memory and on the server."""
+"""SeenRows counts repeated rows as a dictionary does, in memory and on the server."""
 
 from collections import Counter
 
@@ -11,7 +11,7 @@ from data_ingestion.postgres.copy_format import HASH
 
 
 def random_chunks(seed: int) -> list[np.ndarray]:
-    """Return chunks of few distinct values: hashes repeat, and many share only one half."""
+    """Return chunks of few distinct hashes, so that hashes repeat and many share one half."""
     print("seed", seed)
     random = np.random.default_rng(seed)
     chunks = []
@@ -64,21 +64,21 @@ def test_the_server_counts_rows_beyond_the_memory(warehouse, memory):
 
 @pytest.mark.parametrize("memory", [0, 2_000, 8_000])
 def test_an_incomplete_count_is_reported(memory):
-    """Rows reported as repeated are repeated. Misses never concern a chunk that fit in memory."""
+    """Without a server, SeenRows misses only repetitions of rows that did not fit in memory."""
     chunks = random_chunks(7)
     seen = SeenRows(memory, False, no_server)
     truth = iter(expected(chunks))
     n_chunks_in_memory = 0
     for chunk in chunks:
         repeated = seen.occurrences(chunk) > 1
-        true = np.array([next(truth) > 1 for _ in chunk])
+        correct = np.array([next(truth) > 1 for _ in chunk])
         if seen.complete:
             n_chunks_in_memory += 1
-            assert (repeated == true).all()
+            assert (repeated == correct).all()
         else:
             remembered = chunks[:n_chunks_in_memory]
             before = set(np.concatenate(remembered).tolist()) if remembered else set()
-            assert not (repeated & ~true).any()
+            assert not (repeated & ~correct).any()
             for index, item in enumerate(chunk.tolist()):
                 known = item in before or item in chunk[:index].tolist()
                 assert repeated[index] == known
