@@ -81,13 +81,6 @@ class Stack:
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
         )  # fmt: skip
 
-    def compose(self, *arguments: str) -> str:
-        done = subprocess.run(
-            ["docker", "compose", *arguments], cwd=PROJECT, env=self.environment, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300,
-        )  # fmt: skip
-        return done.stdout
-
     @property
     def data(self) -> Path:
         return self.folder / "data"
@@ -122,6 +115,15 @@ class Stack:
                 return cursor.fetchall()
         finally:
             connection.close()
+
+
+def secrets_of(stack: Stack) -> dict[str, str]:
+    """Return the secrets that .env names; the stack's own environment overrides their values."""
+    env = dict(
+        re.findall(r"^(\w+(?:_PASSWORD|_KEY|_SECRET))=(.*)$", (PROJECT / ".env").read_text(), re.M)
+    )
+    found = {name: stack.environment.get(name) or value for name, value in env.items()}
+    return {name: value for name, value in found.items() if len(value) > 12}
 
 
 def account_sums(

@@ -13,7 +13,7 @@ from urllib.parse import urlencode, urlsplit
 
 import pytest
 
-from support import PROJECT
+from support import secrets_of
 
 DAG = "/api/v2/dags/transactions_elt"
 PUBLIC_ROUTES = {
@@ -181,15 +181,6 @@ def test_a_viewer_cannot_change_or_read_protected_data(anonymous, admin, run):
             assert viewer.call(method, path, sent).status == 403, (method, path)
     finally:
         assert admin.call("DELETE", "/auth/fab/v1/users/viewer").status in (200, 204)
-
-
-def secrets_of(stack) -> dict[str, str]:
-    """Return the secrets that .env names; the stack's own environment overrides their values."""
-    env = dict(
-        re.findall(r"^(\w+(?:_PASSWORD|_KEY|_SECRET))=(.*)$", (PROJECT / ".env").read_text(), re.M)
-    )
-    found = {name: stack.environment.get(name) or value for name, value in env.items()}
-    return {name: value for name, value in found.items() if len(value) > 12}
 
 
 def test_no_page_shows_the_administrator_a_secret(stack, admin, run):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from dataclasses import dataclass
 
 import pytest
 
-from support import SAMPLE, Stack, docker, stack_environment, temporary_folder
+from support import PROJECT, SAMPLE, Stack, docker, stack_environment, temporary_folder
 
 
 @dataclass
@@ -15,6 +16,14 @@ class DockerStack(Stack):
     """A stack in Docker, controlled through the Makefile as a user would."""
 
     project: str = ""
+
+    def compose(self, *arguments: str) -> str:
+        """Run docker compose on the stack and return its output."""
+        done = subprocess.run(
+            ["docker", "compose", *arguments], cwd=PROJECT, env=self.environment, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300,
+        )  # fmt: skip
+        return done.stdout
 
     def containers(self) -> dict[str, str]:
         """Return the ids of the project's containers by service."""
