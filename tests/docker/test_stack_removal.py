@@ -100,7 +100,7 @@ def test_each_problem_is_reported_on_one_line_before_anything_starts(docker_stac
     assert "25 or newer" in up(**fake_docker(f"echo '{info % ('20.10.24', 16 << 30)}'"))
     assert "2.0 GB of memory" in up(**fake_docker(f"echo '{info % ('28.0.1', 2 << 30)}'"))
     no_compose = f"[ $1 = compose ] && exit 1; echo '{good}'"
-    assert "lacks Compose v2" in up(**fake_docker(no_compose))
-    assert "is no folder" in up(DATA_DIR="/nowhere")
+    assert "Compose v2 is not installed" in up(**fake_docker(no_compose))
+    assert "which is not a folder" in up(DATA_DIR="/nowhere")
     weak = {"ELT_ENV": "prod", "LOADER_PASSWORD": "loader"}
     assert "LOADER_PASSWORD is a default or too short for ELT_ENV=prod" in up(**weak)
