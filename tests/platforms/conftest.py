@@ -1,4 +1,4 @@
-"""A Debian with its own Python, in which an ordinary user runs the stack."""
+"""A Debian system with its own Python, in which an ordinary user runs the stack."""
 
 from __future__ import annotations
 
@@ -14,20 +14,21 @@ from pathlib import Path
 import psutil
 import pytest
 
-from support import PROJECT, free_port
+from elt_stack.ports import PORTS, free_port
+from support import PROJECT
 
-# `engine rootfs` makes the root file system, and `engine clean` removes all that is kept in STORE.
+# `engine rootfs` makes the root file system, and `engine clean` removes the folder STORE.
 ENGINE = PROJECT / "tests" / "docker" / "engine"
 STORE = Path(os.environ.get("ELT_TEST_DOCKER", "/var/lib/elt-test-docker")) / "platforms"
 PACKAGES = ("make", "python3")  # the requirements in README.md, except git: the clone is a copy
-USER_ID = 61234  # used by no account of the host, where these processes are visible too
+USER_ID = 61234  # no account of the host has it; the host sees the user's processes under this id
 CERTIFICATES = Path("usr/local/share/ca-certificates")
 # The only variables that the user gets from this machine: the addresses of indexes and proxies.
 NETWORK = re.compile(r"UV_(DEFAULT_|EXTRA_)?INDEX\w*|PIP_INDEX_URL|(HTTPS?|ALL|NO)_PROXY", re.I)
 
-# The first process of the namespaces. A shell reaps orphaned processes, as a first process must.
-# When it ends, the kernel ends all other processes and removes the mounts. It ends when its
-# standard input is closed, which also happens when pytest is killed.
+# The first process of the namespaces is a shell, because a first process must reap orphans. It ends
+# when its standard input is closed, which also happens when pytest is killed. The kernel then ends
+# all other processes of the namespaces and removes the mounts.
 FIRST_PROCESS = """
 set -e
 mount --bind "$2" "$1/home"
@@ -43,7 +44,7 @@ class Debian:
     """A running Debian with one user.
 
     Attributes:
-        first_process: the host's process id of the namespaces' first process.
+        first_process: the id that the namespaces' first process has on the host.
         home: the user's home folder, as a path on the host.
         environment: the environment of a fresh login.
     """
@@ -71,11 +72,12 @@ class Debian:
         return self.run("make", "--no-print-directory", *arguments)
 
     def processes(self) -> list[psutil.Process]:
+        """Return the user's processes, with their ids on the host."""
         return [each for each in psutil.process_iter(["uids"]) if each.info["uids"].real == USER_ID]
 
 
 def obstacle() -> str | None:
-    """Return the reason why this machine cannot run a Debian of its own, if there is one."""
+    """Return the reason why this machine cannot run the Debian system, or None if it can."""
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
         return "needs root on a Debian machine"
     if shutil.which("debootstrap") is None and not os.environ.get("CI"):
@@ -90,7 +92,7 @@ def copy_clone(target: Path) -> None:
     listing = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     names = subprocess.run(listing, cwd=PROJECT, check=True, capture_output=True, text=True).stdout
     for name in filter(None, names.split("\0")):
-        if (PROJECT / name).exists():  # a file that was deleted is listed until the next commit
+        if (PROJECT / name).exists():  # git lists a deleted file until the next commit
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(PROJECT / name, target / name)
 
@@ -112,16 +114,16 @@ def make_root(release: str) -> Path:
 
 
 def login_environment(home: Path) -> dict[str, str]:
+    """Return the environment of a fresh login, with free ports for a stack."""
     environment = {name: value for name, value in os.environ.items() if NETWORK.fullmatch(name)}
     if "SSL_CERT_FILE" in os.environ:
         environment["SSL_CERT_FILE"] = "/etc/ssl/certs/ca-certificates.crt"
-    ports = ("WAREHOUSE_PORT", "AIRFLOW_PORT", "SUPERSET_PORT")
     return environment | {
         "HOME": f"/home/{home.name}",
         "USER": "user",
         "PATH": "/usr/local/bin:/usr/bin:/bin",
         "UV_CACHE_DIR": "/home/uv-cache",
-        **{port: str(free_port()) for port in ports},
+        **{port: str(free_port()) for port in PORTS},
     }
 
 

@@ -1,4 +1,4 @@
-"""`make demo` on Debian 13, whose only Python is 3.13, as an ordinary user."""
+"""`make demo` works for an ordinary user of Debian 13, whose only Python is 3.13."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ COUNT_ROWS = "CMD=select count(*) from raw.transactions"
 
 @pytest.fixture(scope="module")
 def demo(debian_13) -> subprocess.CompletedProcess:
-    """`make demo` in a fresh clone; the stack then runs on."""
+    """Run `make demo` in a fresh clone. The stack keeps running."""
     return debian_13.make("demo")
 
 

@@ -1,4 +1,4 @@
-"""The supported Pythons: every lock installs on them, and a machine without one gets a message."""
+"""Every lock installs on each supported Python, and without one make says what to install."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from support import PROJECT
 PYTHONS = [(3, 11), (3, 12), (3, 13)]
 MACHINES = ["x86_64", "aarch64"]
 PROJECTS = sorted(str(lock.parent.relative_to(PROJECT)) for lock in PROJECT.glob("**/uv.lock"))
-# glibc of Debian 12. Debian 13, Ubuntu 24.04 and today's Fedora have newer ones.
+# The glibc of Debian 12 is 2.36. Debian 13, Ubuntu 24.04 and current Fedora have newer versions.
 GLIBC_MINOR = 36
 # Source distributions that install without a compiler.
 BUILT_WITHOUT_COMPILER = {
@@ -39,7 +39,7 @@ def tags(python: tuple[int, int], machine: str) -> list[Tag]:
 
 
 def environment(python: tuple[int, int], machine: str) -> dict[str, str]:
-    """Return the values that environment markers of dependencies are compared with."""
+    """Return the values of the environment markers on a Linux machine."""
     version = "{}.{}".format(*python)
     return default_environment() | {
         "implementation_name": "cpython",
@@ -99,7 +99,7 @@ def fresh_clone(tmp_path) -> Path:
 
 
 def test_machine_without_a_supported_python_is_told_which_to_install(fresh_clone):
-    # uv then ignores the Pythons of the system, and may not download one.
+    # With these settings uv ignores the Pythons of the system and downloads none.
     none = {"UV_PYTHON_PREFERENCE": "only-managed", "UV_PYTHON_DOWNLOADS": "never"}
     none |= {"UV_PYTHON_INSTALL_DIR": str(fresh_clone / "pythons")}
     done = subprocess.run(
