@@ -22,6 +22,7 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import sqlalchemy
 from asset_import import AssetError, Config, import_assets, read_assets
 
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
     from flask_appbuilder.security.sqla.models import User
     from superset.app import SupersetApp
     from superset.security.manager import SupersetSecurityManager
+
+# Superset 6.1 reads numpy.product, which numpy 2 removed. Python 3.13 needs numpy 2. This must come
+# before any import of Superset: superset.config imports the reading module before superset_config.
+vars(np).setdefault("product", np.prod)
 
 
 class InitError(Exception):

@@ -18,13 +18,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 if TYPE_CHECKING:
     from superset.app import SupersetApp
-
-# Superset 6.1 reads numpy.product, which numpy 2 removed. Python 3.13 needs numpy 2.
-vars(np).setdefault("product", np.prod)
 
 # Keys from Superset's own files and guides, which attackers try first (CVE-2023-27524).
 KNOWN_KEYS = {

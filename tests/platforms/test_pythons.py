@@ -79,6 +79,11 @@ def test_locked_packages_install_without_a_compiler(lock, python, machine):
     assert built <= BUILT_WITHOUT_COMPILER
 
 
+def environment_of_a_shell() -> dict[str, str]:
+    """Return the environment without the variables of the make that may run these tests."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+
+
 @pytest.fixture
 def fresh_clone(tmp_path) -> Path:
     """Return a folder with the files that an installation of `stack` reads."""
@@ -104,7 +109,7 @@ def test_machine_without_a_supported_python_is_told_which_to_install(fresh_clone
     none |= {"UV_PYTHON_INSTALL_DIR": str(fresh_clone / "pythons")}
     done = subprocess.run(
         ["make", "--no-print-directory", "--jobs=2", "install-stack"],
-        cwd=fresh_clone, env=os.environ | none, text=True, capture_output=True,
+        cwd=fresh_clone, env=environment_of_a_shell() | none, text=True, capture_output=True,
     )  # fmt: skip
     assert done.returncode != 0
     lines = done.stderr.splitlines()
