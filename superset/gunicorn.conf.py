@@ -16,3 +16,6 @@ worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
 accesslog = None
 errorlog = "-"
 loglevel = "warning"
+# Since version 25, gunicorn offers a control socket in ~/.gunicorn, which all its servers of a user
+# share. Nothing here uses it.
+control_socket_disable = True
