@@ -2,8 +2,8 @@
 
     python init_marts.py
 
-If the warehouse has all models, the script changes nothing: only `dbt run`, in the DAG, updates
-models that exist.
+If the warehouse has all models, the script changes nothing. The task `transform_data` of the DAG
+updates existing models.
 
 Environment: the connection variables of profiles.yml.
 Exit codes: 0 success, 1 no connection to the warehouse, otherwise the exit code of dbt.

@@ -1,11 +1,11 @@
 {#
-    Build a large table in parallel: opt in with `meta: {parallel_create: true}` in a model's config.
+    Build a large table in parallel if the model's config contains `meta: {parallel_create: true}`.
 
     For a model with an enforced contract, dbt-postgres creates an empty table and fills it with
-    `insert ... select`, which Postgres never runs in parallel. With the key, the model is built
-    with `create table as`, which Postgres can run in parallel. The contract keeps its meaning: the
-    names and types of the query's columns are compared with the contract first, each column is
-    cast to the type in the contract, and `not_null` constraints are added after the query.
+    `insert ... select`, which Postgres never runs in parallel. With the key, this macro builds the
+    model with `create table as`, which Postgres can run in parallel. The macro still enforces the
+    contract: it first compares the names and types of the query's columns with the contract, then
+    casts each column to the type in the contract, and adds the `not_null` constraints at the end.
 
     dbt-postgres' own macro builds every other relation: models without the key, temporary tables,
     and models with constraints other than `not_null`.

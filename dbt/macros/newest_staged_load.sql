@@ -1,11 +1,11 @@
 {#
-    The `_load_id` of the newest load in staging.transactions, or 0 to read raw from the start.
+    Return the `_load_id` of the newest load in staging.transactions, or 0 to read all of raw.
 
     Load ids are an exact high-water mark, because load n+1 begins only after load n has ended.
-    They start again at 1, however, when somebody empties raw and loads the files again. The macro
-    detects a reload by looking for the most recently staged row in raw. If raw no longer has
-    this row, with the same load id and load time, the macro returns 0 and the run reads all of
-    raw. The model's unique key then prevents duplicates.
+    However, load ids start again at 1 when somebody empties raw and loads the files again. To
+    detect this, the macro looks in raw for the most recently staged row. If raw no longer has this
+    row, with the same load id and load time, the macro returns 0 and the run reads all of raw.
+    The model's unique key then prevents duplicates.
 
     Rows that are deleted from raw stay in staging until `dbt run --full-refresh`.
 #}

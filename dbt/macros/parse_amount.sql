@@ -2,16 +2,16 @@
     Parse a trimmed text as numeric(18,2). A text that is not an exact amount becomes null. The
     result is never rounded, and no text raises an error.
 
-    Accepted are digits with or without thousands separators and with at most two decimals, such
+    The macro accepts digits with or without thousands separators and with at most two decimals, such
     as `1,000,000.00`, `1000000` and `12.5`. A minus sign (`-1,000.00`) or the parentheses of
     accountants (`(1,000.00)`) make the amount negative.
 
-    A comma that does not precede a group of three digits (`1,00.5`, `1,5`), a third decimal, a
-    currency, or more than 16 digits before the decimal point make it null. A test reports a null
-    amount, but nothing would report an amount that is a hundred times too large.
+    The result is null for a comma that does not precede a group of three digits (`1,00.5`, `1,5`), a
+    third decimal, a currency, or more than 16 digits before the decimal point. A test reports each
+    null amount, but no test would report an amount that is a hundred times too large.
 
-    The regular expressions below would be the most expensive part of the model. The cheaper checks
-    of `is_grouped_amount` therefore come first and recognise the usual form, `1,000,000.00`.
+    The regular expressions below would be the most expensive part of the model. The cheaper macro
+    `is_grouped_amount` therefore comes first and recognises the usual form, `1,000,000.00`.
 #}
 {% macro parse_amount(text) -%}
 {%- set digits = "([0-9]{1,3}(,[0-9]{3})+|[0-9]+)([.][0-9]{1,2})?" -%}
@@ -29,8 +29,8 @@ end
 {%- endmacro %}
 
 {#
-    Whether the text is an amount with two decimals, all its thousands separators and at most 12
-    digits before the decimal point.
+    Return whether the text is an amount with two decimals, all its thousands separators and at most
+    12 digits before the decimal point.
 
     The length of such a text determines the position of each separator, so there is one `like`
     pattern per length. `_` matches any character, so the other two conditions check that the text

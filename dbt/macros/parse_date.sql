@@ -1,21 +1,22 @@
 {#
-    Parse a trimmed text as a date. Every other text becomes null, and no text raises an error.
+    Parse a trimmed text as a date. A text that is not an accepted date becomes null, and no text
+    raises an error.
 
-    Accepted are `Jun 29, 17` and `29-Jun-17` (both also with a four-digit year or a one-digit day,
-    in upper or lower case) and `2017-06-29`. Two-digit years follow the rule of Postgres: 00-69
+    The macro accepts `2017-06-29`, `Jun 29, 17` and `29-Jun-17`. The last two may have a four-digit
+    year, a one-digit day, and upper or lower case. Two-digit years follow the rule of Postgres: 00-69
     are 2000-2069, and 70-99 are 1970-1999.
 
     The macro checks the whole text before the cast, because Postgres' own parser accepts much more
-    (`today`, or `!j! 29, 2017` as a Julian day). It splits the text at its separators and looks up
-    each part in the list of its possible values. Postgres hashes such a list once. `translate` or
-    a regular expression would run on each text and cost ten times as much.
+    (`today`, or `!j! 29, 2017` as a Julian day). The macro splits the text at its separators and
+    looks up each part in the list of its possible values. Postgres builds the hash table of such a
+    list once per query. `translate` or a regular expression would cost ten times as much per text.
 
-    A two-digit year is completed to four digits before the cast, because the accepted forms have
-    the same meaning under every DateStyle only with a four-digit year.
+    The macro completes a two-digit year to four digits before the cast, because only a four-digit
+    year makes the accepted forms independent of the session's DateStyle.
 
-    `pg_input_is_valid` rejects days that do not exist, such as February 30. (to_date would raise
-    an error, which a query cannot catch.) Every month has the days 1 to 28, so dates with a
-    two-digit year skip this check for these days.
+    `pg_input_is_valid` rejects days that do not exist, such as February 30. (`to_date`
+    would raise an error, which a query cannot catch.) Every month has the days 1 to 28, so dates
+    with a two-digit year skip this check for these days.
 #}
 {% macro parse_date(text) -%}
 case

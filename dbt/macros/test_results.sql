@@ -1,7 +1,7 @@
 {#
     Append the result of each data test to audit.test_results, one row per test and invocation.
-    dbt's stored failures cover the last run only. Unit tests are left out, because they test the
-    code and not the data.
+    The failing rows that dbt stores cover only the last run. The macros leave out unit tests, which
+    test the code and not the data.
 #}
 
 {# Create audit.test_results if it does not exist. #}
@@ -43,7 +43,7 @@ values
 {%- endif %}
 {% endmacro %}
 
-{# The values of one row, from a dbt result. #}
+{# Return the values of one row, from a dbt result. #}
 {% macro test_result_row(result) -%}
 {%- set node = result.node -%}
 {%- set tested_models = [] -%}
@@ -65,7 +65,7 @@ values
 )
 {%- endmacro %}
 
-{# A quoted SQL string, or null. #}
+{# Return a quoted SQL string, or null. #}
 {% macro text_literal(text) -%}
 {{ 'null' if text is none else dbt.string_literal(dbt.escape_single_quotes(text | string)) }}
 {%- endmacro %}

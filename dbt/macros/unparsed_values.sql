@@ -1,6 +1,6 @@
 {#
-    A jsonb object with the text of each value that could not be parsed, keyed by column:
-    {"value_date": "Feb 30, 17"}. Null if every value was parsed.
+    Return a jsonb object with the text of each value that could not be parsed, keyed by column:
+    {"value_date": "Feb 30, 17"}. The result is null if every value was parsed.
 
     Args:
         columns: maps each column name to the SQL expression of its parsed value. The query must

@@ -51,7 +51,7 @@ class Warehouse:
         self.target_path = target_path
 
     def query(self, role: str, sql: str, parameters: Sequence[object] | None = None) -> list[tuple]:
-        """Run `sql` as `role` and return its rows; an empty list if it returns none."""
+        """Run `sql` as `role` and return its rows, or an empty list if it has none."""
         password = os.environ[f"{role.upper()}_PASSWORD"]
         with (
             psycopg2.connect(dbname=self.name, user=role, password=password) as connection,
@@ -103,7 +103,7 @@ class Warehouse:
         subprocess.run(script, cwd=PROJECT, env=os.environ | self.environment, check=True)
 
     def dbt(self, *arguments: str, project: Path = PROJECT) -> dbtRunnerResult:
-        """Run dbt as transformer. `.success` of the result means an exit code of 0."""
+        """Run dbt as transformer. If `.success` of the result is true, the exit code is 0."""
         with pytest.MonkeyPatch.context() as patch:
             for name, value in self.environment.items():
                 patch.setenv(name, value)
@@ -112,7 +112,7 @@ class Warehouse:
 
 
 def statuses(result: dbtRunnerResult) -> dict[str, str]:
-    """Return the status of each test by name. Results of hooks are left out."""
+    """Return the status of each test by name, without the results of hooks."""
     tests = [r for r in result.result if r.node.resource_type in ("test", "unit_test")]
     return {r.node.name: str(r.status) for r in tests}
 

@@ -1,4 +1,4 @@
-"""Invalid values become null in staging, are reported with their text, and never stop a run."""
+"""Check that invalid values become null, that tests report them, and that no run stops."""
 
 import random
 
@@ -92,7 +92,7 @@ def test_an_unparsable_value_is_null_and_reported_with_its_text(warehouse: Wareh
     assert [text for (text,) in details] == list(texts), "a text column was changed"
 
 
-def test_each_pair_of_amounts_is_reported_by_the_tests_it_fails(warehouse: Warehouse) -> None:
+def test_each_pair_of_amounts_fails_exactly_the_expected_tests(warehouse: Warehouse) -> None:
     both, neither = "ensure_withdrawal_or_deposit", "withdrawal_or_deposit_is_present"
     negative = "{}_amount_is_not_negative".format
     pairs = {

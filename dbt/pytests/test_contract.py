@@ -1,4 +1,4 @@
-"""Test that tables follow their contracts, and which macro creates them."""
+"""Check that tables follow their contracts, and that the expected macro creates them."""
 
 import shutil
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A clock that is set back and concurrent dbt runs must not corrupt the models."""
+"""Check that neither a clock that was set back nor concurrent dbt runs corrupt the models."""
 
 import os
 import subprocess
@@ -18,7 +18,7 @@ WAITING = "select count(*) from pg_locks where locktype = 'advisory' and not gra
 def test_a_clock_that_was_set_back_hides_no_row_from_the_marts(warehouse: Warehouse) -> None:
     warehouse.load([row("28", 1), row("29", 2)], load_id=1)
     assert warehouse.dbt("run").success
-    # Simulate that the clock was a day ahead during the first run.
+    # Simulate a clock that was a day ahead during the first run.
     for table, columns in (
         ("staging.transactions", ("_staged_at", "_first_staged_at")),
         ("marts.daily_account_flows", ("_staged_at",)),
@@ -35,7 +35,7 @@ def test_a_clock_that_was_set_back_hides_no_row_from_the_marts(warehouse: Wareho
 
 
 def test_a_run_waits_for_a_model_that_another_run_builds(warehouse: Warehouse) -> None:
-    """Another invocation holds the lock of a model and adds rows before it releases the lock."""
+    """Hold the lock of a model in another session, and add rows before its release."""
     warehouse.load([row("28", 1)], load_id=1)
     assert warehouse.dbt("run").success
     other_run = psycopg2.connect(
@@ -54,7 +54,7 @@ def test_a_run_waits_for_a_model_that_another_run_builds(warehouse: Warehouse) -
         time.sleep(0.1)
     warehouse.load([row("28", 2)], load_id=2)
     with other_run.cursor() as cursor:
-        # The other invocation stages its rows after the transaction of this run has begun.
+        # The other session stages its rows after the database transaction of this run has begun.
         cursor.execute("update staging.transactions set _staged_at = clock_timestamp()")
         cursor.execute("update marts.daily_account_flows set _staged_at = clock_timestamp()")
     other_run.commit()

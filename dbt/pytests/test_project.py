@@ -70,8 +70,8 @@ def test_incremental_runs_equal_a_full_refresh(warehouse: Warehouse) -> None:
 
 
 @pytest.mark.parametrize("load_id", [1, 2])
-def test_a_reloaded_raw_table_doubles_and_loses_no_row(warehouse: Warehouse, load_id: int) -> None:
-    """Load ids may start again at 1, below the newest staged load id."""
+def test_a_reload_of_raw_keeps_each_row_once(warehouse: Warehouse, load_id: int) -> None:
+    """Empty raw and load it again, with a load id at or below the newest staged load id."""
     warehouse.load([row("28", 1)], load_id=1)
     warehouse.load([row("29", 2)], load_id=2)
     assert warehouse.dbt("run").success

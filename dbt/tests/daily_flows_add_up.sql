@@ -1,5 +1,5 @@
--- The incremental model daily_account_flows updates its sums per day. Its totals must equal the
--- totals of all transactions.
+-- Incremental runs of daily_account_flows update its sums per day. The totals of the model must
+-- equal the totals of all transactions.
 with staged as (
 
     select

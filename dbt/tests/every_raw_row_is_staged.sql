@@ -1,5 +1,5 @@
--- Each load has the same number of rows in raw and in staging. The test also fails if rows were
--- deleted from raw: they stay in staging until `dbt run --full-refresh`.
+-- Each load must have the same number of rows in raw and in staging. The test also fails if rows
+-- were deleted from raw, because such rows stay in staging until `dbt run --full-refresh`.
 with raw_loads as (
 
     select

@@ -1,14 +1,14 @@
 {#
     Sums and the closing balance per account and day.
 
-    An incremental run reads the transactions that were staged after the previous run. Most of them
-    are new, so their sums are added to the sums that this table holds for the day. A day is
-    recomputed from all its transactions in two cases:
+    An incremental run reads the transactions that were staged after the previous run. Usually all
+    of them are new, and the run adds their sums to the sums that this table holds for their days.
+    The run recomputes a day from all its transactions in two cases:
 
-    - Raw was loaded again, so a transaction of the day was staged again. This table has already
-      counted the transaction, and its position within the day may have changed.
-    - staging.transactions was rebuilt, so every row has a new `_staged_at`. The newest `_staged_at`
-      of this table then no longer occurs in staging.transactions.
+    - Somebody emptied raw and loaded it again, so a transaction of the day was staged again. This
+      table has already counted the transaction, and its position within the day may have changed.
+    - A full refresh rebuilt staging.transactions, so every row has a new `_staged_at`. The newest
+      `_staged_at` of this table then no longer occurs in staging.transactions.
 #}
 with transactions as not materialized (
 
@@ -25,8 +25,8 @@ previous_run as (
 
 ),
 
--- The upper bound excludes no row. It makes the condition a range, for which the planner expects
--- few rows and uses the index.
+-- The upper bound excludes no row. With it, the condition is a range. The planner expects few rows
+-- in a range and therefore uses the index.
 new_transactions as not materialized (
 
     select * from transactions
@@ -81,7 +81,8 @@ new_sums as (
         transaction_date,
         coalesce(sum(withdrawal_amount), 0) as withdrawal_amount,
         coalesce(sum(deposit_amount), 0) as deposit_amount,
-        -- The closing balance is on the day's last line. The maximum of an array needs no sort.
+        -- The day's last line contains the closing balance. The maximum of an array finds this line
+        -- without a sort.
         max(array[_load_id, _source_line, balance_amount]) as last_line,
         count(*) as transaction_count,
         count(withdrawal_amount) as withdrawal_count,

@@ -1,10 +1,10 @@
 {#
-    The time at which this run stages its rows.
+    `staged_at` is the time at which this run stages its rows.
 
     Downstream models read the rows with a newer `_staged_at` than all rows that they have read. The
     `_staged_at` of new rows must therefore exceed that of all existing rows, even if the system
     clock was set back or another run has just committed. now() would be too early: it is the start
-    of the transaction, which may then wait for the advisory lock of another run (see
+    of the database transaction, which may then wait for the advisory lock of another run (see
     dbt_project.yml).
 #}
 {% set staged_at -%}
@@ -26,7 +26,7 @@ statement_timestamp()
 case when octet_length(account_number_text) <= 100 then nullif(account_number_text, '') end
 {%- endset -%}
 
-{# In most rows both dates have the same text. Such a text is parsed only once. #}
+{# In most rows, both dates have the same text. The model parses such a text only once. #}
 {% set value_date -%}
 case when value_date_text = transaction_date_text then transaction_date else differing_value_date end
 {%- endset -%}
@@ -53,8 +53,8 @@ trimmed as (
         trim(balance_amt) as balance_amount_text
     from source
     -- Optimisation fence: without `offset`, the planner would inline this CTE and evaluate each
-    -- expression again at each use. The literal is a bigint because Postgres adds a cast to an
-    -- integer 0, and the cast would rule out a parallel plan.
+    -- expression again at each use. The literal is a bigint, because Postgres adds a cast to an
+    -- integer, and the cast would prevent a parallel plan.
     offset bigint '0'
 
 ),
