@@ -25,7 +25,7 @@ help: ## Print this help
 	     /^##@ / {printf "\n%s\n", substr($$0, 5)} \
 	     /^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-# Stops a recipe unless FORCE=1 is set or the user types yes.
+# CONFIRM stops a recipe unless FORCE=1 is set or the user types yes.
 CONFIRM = [ -n "$(FORCE)" ] || { printf 'This removes the warehouse and all history. Type yes: '; \
     read answer && [ "$$answer" = yes ]; } || { echo 'nothing was removed'; exit 1; }
 
@@ -130,7 +130,7 @@ env: ## Create .env with random secrets, or add missing settings to it
 # Each component has its own environment, which is synced when its lock changes.
 install: $(COMPONENTS:%=install-%) ## Install the environments of all components
 
-# Installs two environments at a time.
+# This target installs two environments at a time.
 .PHONY: install-all
 install-all: env $(UV)
 	@$(MAKE) --no-print-directory --jobs=2 install
@@ -146,8 +146,8 @@ $(PROJECTS:%=install-%): install-%: %/.venv/installed | env
 $(UV):
 	@$(PYTHON) scripts/get_uv.py $(UV_VERSION) .tools/uv-$(UV_VERSION)
 
-# Runs once, before any environment is installed: if no Python fits, uv downloads one. uv's own message
-# about a failed download does not name the Pythons that would fit. `--no-bin` adds no program to PATH.
+# This rule runs once, before any environment is installed. If no Python fits, uv downloads one. uv's
+# message about a failed download does not name the Pythons that would fit. `--no-bin` adds no program to PATH.
 .tools/python: stack/pyproject.toml | $(UV)
 	@$(UV) python find --quiet --project stack >/dev/null 2>&1 || $(UV) python install --quiet --no-bin 3.13 || { \
 	    echo 'This machine has no Python 3.11, 3.12 or 3.13, and uv could not download one: install one of them.' >&2; exit 1; }
@@ -213,7 +213,7 @@ test-end-to-end: install install-. browser
 test-faults-warehouse: install-. install-data_ingestion install-dbt faketime
 	.venv/bin/pytest tests/faults $(MARKED)
 
-# Without a Docker engine, its tests are left out and the tables lack their rows.
+# Without a Docker engine, the tests of containers are left out, and the tables lack their rows.
 FAULTS_OF_CONTAINERS = $(if $(shell docker info 2>/dev/null),$(wildcard tests/docker/*faults*.py))
 
 test-faults-stacks: install install-.
@@ -222,7 +222,7 @@ test-faults-stacks: install install-.
 test-bad-input: install
 	MAKEFLAGS= $(ELT) with-postgres -- $(MAKE) --no-print-directory test-data-ingestion test-dbt
 
-# The lanes again. --keep-going: a failing lane must not discard the results of the others.
+# The fault tests, in two lanes at a time. --keep-going: a failing lane must not discard the results of the others.
 .PHONY: test-faults
 test-faults: export FAULTS := full
 test-faults: export PYTEST_ADDOPTS += --verbose -m ''

@@ -2,11 +2,12 @@
 
     python init_metadata.py [AIRFLOW ARGUMENTS ...]
 
-It is safe to run again: it applies the missing migrations and resets the password to the configured
-one. One process replaces four commands of Airflow's CLI, each of which takes seconds to import.
+The program is safe to run again: it applies the missing migrations and sets the password to the
+configured one. It replaces several commands of Airflow's CLI, each of which takes seconds to import
+Airflow.
 
-With arguments (`api-server --port 8080`) it then runs that Airflow command in the same process,
-which saves importing Airflow again.
+If the arguments are an Airflow command, such as `api-server --port 8080`, the program then runs the
+command in the same process. This saves another import of Airflow.
 
 Environment: AIRFLOW__DATABASE__SQL_ALCHEMY_CONN, AIRFLOW_ADMIN_USER, AIRFLOW_ADMIN_PASSWORD.
 Exit code: 0 on success, 1 with the reason on failure, or the exit code of the Airflow command.
@@ -26,10 +27,11 @@ from werkzeug.security import check_password_hash, generate_password_hash
 
 
 def ensure_admin(username: str, password: str) -> None:
-    """Create the administrator `username`, or update its password.
+    """Create the administrator `username`, or update the administrator's password.
 
-    Writes the rows directly, because Flask-AppBuilder takes seconds to start. A new role "Admin"
-    has no permissions yet: the api-server adds those of the built-in roles whenever it starts.
+    This function writes the rows directly, because Flask-AppBuilder takes seconds to start. A new
+    role "Admin" has no permissions yet. The api-server adds the permissions of the built-in roles
+    whenever it starts.
     """
     with create_session() as session:
         user = session.scalar(select(User).where(User.username == username))
@@ -49,9 +51,9 @@ def ensure_admin(username: str, password: str) -> None:
 
 
 def main() -> int:
-    """Migrate, create the administrator, then run the Airflow command, if one is given."""
+    """Migrate, create the administrator, then run the Airflow command of the arguments, if any."""
     try:
-        # Removed from the environment, because the Airflow command does not need them.
+        # Keep the login out of the environment of the Airflow command, which does not need it.
         username = os.environ.pop("AIRFLOW_ADMIN_USER")
         password = os.environ.pop("AIRFLOW_ADMIN_PASSWORD")
     except KeyError as missing:

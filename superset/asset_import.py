@@ -1,6 +1,6 @@
-"""Import the dashboard of `assets/` into Superset, so that its metadata equals the files.
+"""Import the files of `assets/` into Superset's metadata.
 
-The import overwrites existing objects, adds missing ones, and deletes charts whose files are gone.
+The import overwrites existing objects, adds missing ones, and deletes old charts that have no file.
 """
 
 from __future__ import annotations
@@ -18,14 +18,15 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
 ASSETS = Path(__file__).resolve().parent / "assets"
-# Stored with each imported object (as `external_url`), to recognise it when its file is deleted.
+# Each imported object stores the path of its file as `external_url`. A later import recognises its
+# own charts by this prefix and may delete them.
 MARK = "superset/assets/"
 
 Config = dict[str, Any]  # the content of one file
 
 
 class AssetError(Exception):
-    """A file of `assets/` that cannot be imported; the text is one line."""
+    """Signal that a file of `assets/` cannot be imported. The text is one line."""
 
 
 def read_assets() -> dict[str, Config]:
@@ -48,10 +49,11 @@ def read_assets() -> dict[str, Config]:
 
 
 def check_references(files: dict[str, Config]) -> None:
-    """Check that each uuid has one file, and that each referenced uuid has a file.
+    """Check that no two files share a uuid, and that referenced datasets and databases have files.
 
     Raises:
-        AssetError: It does not; the message names the file and the field.
+        AssetError: Two files share a uuid, or a referenced uuid has no file. The message names the
+            file and the field.
     """
     owners: dict[str, str] = {}
     for name, config in files.items():
@@ -68,7 +70,7 @@ def check_references(files: dict[str, Config]) -> None:
 def add_defaults(config: Config, schema: Schema, model: DeclarativeMeta) -> None:
     """Add the fields that a file omits, with their defaults.
 
-    The import does not touch omitted fields, so a value changed in the UI would persist there.
+    The import leaves omitted fields unchanged. A value that a user set in the UI would persist.
     """
     for name, field in schema.fields.items():
         column = model.__table__.columns.get(name)
@@ -81,10 +83,10 @@ def add_defaults(config: Config, schema: Schema, model: DeclarativeMeta) -> None
 
 
 def import_assets(files: dict[str, Config], user: User) -> None:
-    """Import the files as `user` and delete charts whose files are gone.
+    """Import the files as `user`, then delete old charts that have no file.
 
     Raises:
-        AssetError: Superset rejects a file; the message names the file and the field.
+        AssetError: Superset rejects a file. The message names the file and the field.
     """
     from superset.commands.exceptions import CommandException, CommandInvalidError
     from superset.commands.importers.v1.assets import ImportAssetsCommand
@@ -112,7 +114,7 @@ def import_assets(files: dict[str, Config], user: User) -> None:
             for child in config.get(children) or []:
                 add_defaults(child, schemas["datasets/"].fields[children].inner.schema, model)
     contents = {name: yaml.safe_dump(config) for name, config in files.items()}
-    logging.disable()  # the exception below holds the same errors, and fits one line
+    logging.disable()  # the exception below states the same errors in one line
     try:
         with override_user(user):
             ImportAssetsCommand(contents).run()
@@ -127,7 +129,7 @@ def import_assets(files: dict[str, Config], user: User) -> None:
 
 
 def first_message(messages: dict[str, Any]) -> str:
-    """Return the first of marshmallow's nested messages as one line: file, field, error."""
+    """Return the first of marshmallow's nested messages as one line with file, field and error."""
     path: list[str] = []
     message: Any = messages
     while isinstance(message, dict):
@@ -138,10 +140,10 @@ def first_message(messages: dict[str, Any]) -> str:
 
 
 def delete_old_charts(session: Session, chart_model: Any, uuids: set[str | None]) -> None:
-    """Delete charts of an earlier import that have no file and are on no dashboard.
+    """Delete the charts of an earlier import that have no file and are on no dashboard.
 
-    Charts made in the UI have no mark and stay. Datasets stay too, because such charts may use
-    them.
+    Charts made in the UI stay: their `external_url` does not start with MARK. Datasets stay too,
+    because charts made in the UI may use them.
     """
     for chart in session.query(chart_model).filter(chart_model.external_url.startswith(MARK)):
         if str(chart.uuid) not in uuids and not chart.dashboards:

@@ -3,8 +3,8 @@
     python init_superset.py                        prepare
     python init_superset.py gunicorn --bind …      prepare, then serve in the same process
 
-It is safe to run again: each start makes the metadata equal to the files of `assets/`. One process
-does everything, because each of Superset's own commands takes seconds to import its code.
+The program is safe to run again: each start restores the objects of `assets/`. One process does
+everything, because each of Superset's own commands takes seconds to import Superset.
 
 Environment: the variables of superset_config.py, SUPERSET_ADMIN_USER and SUPERSET_ADMIN_PASSWORD.
 Exit code: 0 on success, 1 on failure with the reason in the last line.
@@ -31,20 +31,21 @@ if TYPE_CHECKING:
     from superset.app import SupersetApp
     from superset.security.manager import SupersetSecurityManager
 
-# Superset 6.1 reads numpy.product, which numpy 2 removed. Python 3.13 needs numpy 2. This must come
-# before any import of Superset: superset.config imports the reading module before superset_config.
+# Superset 6.1 uses numpy.product, which numpy 2 removed, and Python 3.13 needs numpy 2. Restore the
+# name before any import of Superset. superset_config.py would be too late: superset.config imports
+# the code that uses the name first.
 vars(np).setdefault("product", np.prod)
 
 
 class InitError(Exception):
-    """A reason why Superset cannot start; the text is one line."""
+    """Signal that Superset cannot start. The text is one line."""
 
 
 def ensure_admin(security: SupersetSecurityManager, username: str, password: str) -> User:
-    """Create the administrator `username`, or update its password.
+    """Create the administrator `username`, or update the administrator's password.
 
     Raises:
-        InitError: Superset did not create it.
+        InitError: Superset did not create the user.
     """
     user = security.find_user(username)
     if user:
@@ -62,7 +63,7 @@ def setting(name: str) -> str:
     """Return a required environment variable.
 
     Raises:
-        InitError: It is not set.
+        InitError: The variable is not set.
     """
     if not os.environ.get(name):
         raise InitError(f"{name} is not set: see .env.example")
@@ -80,7 +81,7 @@ def prepare(app: SupersetApp, files: dict[str, Config], username: str, password:
 
     security = app.appbuilder.sm
     with app.app_context():
-        with redirect_stdout(io.StringIO()):  # hides the progress messages of the migrations
+        with redirect_stdout(io.StringIO()):  # hide the progress messages of the migrations
             upgrade()
         app.sync_config_to_db()  # `create_app` skips this while the database is empty
         app.appbuilder.add_permissions(update_perms=True)
@@ -89,7 +90,7 @@ def prepare(app: SupersetApp, files: dict[str, Config], username: str, password:
 
 
 def serve(app: SupersetApp) -> None:
-    """Run gunicorn with the prepared application. Does not return."""
+    """Run gunicorn with the prepared application. This function does not return."""
     from gunicorn.app.wsgiapp import WSGIApplication
 
     from superset import db
@@ -105,15 +106,17 @@ def serve(app: SupersetApp) -> None:
     with app.app_context():
         db.session.remove()
         db.engine.dispose()  # the forked worker must not share a connection with this process
-    del sys.argv[0]
+    del sys.argv[0]  # gunicorn expects its own name first, as on its command line
     Server().run()
 
 
 def check_metadata() -> None:
-    """Check that the metadata database answers, to report one line instead of a long traceback.
+    """Check that the metadata database answers.
+
+    Without this check, Superset would report an unreachable database with a long traceback.
 
     Raises:
-        InitError: It does not answer.
+        InitError: The database does not answer, or it refuses the login.
     """
     engine = sqlalchemy.create_engine(setting("SUPERSET_DATABASE_URI"))
     try:
@@ -125,7 +128,7 @@ def check_metadata() -> None:
 
 
 def main() -> int:
-    """Prepare Superset, then serve it if the command line asks for it."""
+    """Prepare Superset, then serve it if the first argument is `gunicorn`. Return the exit code."""
     try:
         login = setting("SUPERSET_ADMIN_USER"), setting("SUPERSET_ADMIN_PASSWORD")
         del os.environ["SUPERSET_ADMIN_PASSWORD"]  # the server does not need it
@@ -134,7 +137,7 @@ def main() -> int:
         from superset.app import create_app
 
         app = create_app()
-        # The migrations' log lines and warnings do not help the user.
+        # Hide the log lines and warnings of the migrations, which do not help the user.
         logging.getLogger("alembic").setLevel(logging.ERROR)
         warnings.simplefilter("ignore", sqlalchemy.exc.SAWarning)
         prepare(app, files, *login)

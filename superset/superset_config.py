@@ -1,13 +1,13 @@
 """Superset's configuration.
 
-These environment variables set the parts that vary:
+Environment variables set the parts that vary:
 
 SUPERSET_DATABASE_URI   the metadata database, which holds dashboards and users
 SUPERSET_SECRET_KEY     signs sessions; secret, and the same after a restart
 PGHOST, PGPORT, PGDATABASE, PGUSER, PGPASSWORD   the warehouse, read by libpq
 SUPERSET_CACHE_URL      redis://…; if unset, the cache is files below SUPERSET_HOME
-ELT_ENV                 dev or test allow a weak secret key, other values do not
-SHORTEST_KEY            shortest secret key outside dev and test, in characters (see service.env)
+ELT_ENV                 `dev` and `test` allow a weak secret key; other values do not
+SHORTEST_KEY            minimum length of the secret key outside dev and test (see service.env)
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def setting(name: str) -> str:
     """Return a required environment variable.
 
     Raises:
-        SystemExit: It is not set.
+        SystemExit: The variable is not set.
     """
     if not os.environ.get(name):
         raise SystemExit(f"{name} is not set: see .env.example")
@@ -49,7 +49,7 @@ def secret_key() -> str:
     """Return the key that signs sessions.
 
     Raises:
-        SystemExit: The key is missing; or it is weak, and ELT_ENV is neither dev nor test.
+        SystemExit: The key is missing, or ELT_ENV is neither dev nor test and the key is weak.
     """
     key = setting("SUPERSET_SECRET_KEY")
     if os.environ.get("ELT_ENV") not in ("dev", "test"):
@@ -65,12 +65,12 @@ def secret_key() -> str:
 SQLALCHEMY_DATABASE_URI = setting("SUPERSET_DATABASE_URI")
 SECRET_KEY = secret_key()
 LOG_LEVEL = logging.WARNING
-ALEMBIC_SKIP_LOG_CONFIG = True  # LOG_LEVEL also applies to migrations
+ALEMBIC_SKIP_LOG_CONFIG = True  # apply LOG_LEVEL to migrations too
 
 # Logins ------------------------------------------------------------------------------------------
 
 # Airflow runs on the same host name, and browsers share cookies between ports. With the same cookie
-# name in both, each login would end the other's session.
+# name in both, a login to one would end the session in the other.
 SESSION_COOKIE_NAME = "superset_session"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
@@ -78,8 +78,8 @@ WTF_CSRF_ENABLED = True
 # Anonymous users have no access, and visitors cannot register.
 AUTH_USER_REGISTRATION = False
 PUBLIC_ROLE_LIKE = None
-# Limit password guessing per address. Other requests have no limit, because a dashboard requests
-# all its charts at once.
+# Limit password guessing per client address. Other requests have no limit, because a dashboard
+# requests all its charts at once.
 RATELIMIT_ENABLED = True
 RATELIMIT_APPLICATION = None
 AUTH_RATE_LIMITED = True
@@ -107,10 +107,10 @@ TALISMAN_CONFIG = {
     "session_cookie_secure": False,
 }
 ENABLE_CORS = False
-FAB_API_SWAGGER_UI = False  # its page loads scripts from a third party
+FAB_API_SWAGGER_UI = False  # the Swagger page loads scripts from a third party
 FEATURE_FLAGS = {
     "EMBEDDABLE_CHARTS": False,
-    # Render all charts at once, so that a printed dashboard is complete. It has few charts.
+    # Render all charts at once, so that a printed dashboard is complete.
     "DASHBOARD_VIRTUALIZATION": False,
 }
 
@@ -133,8 +133,8 @@ CURRENCIES = ["USD"]
 PREVENT_UNSAFE_DB_CONNECTIONS = True
 ROW_LIMIT = 10_000
 SQL_MAX_ROW = 100_000
-SUPERSET_WEBSERVER_TIMEOUT = 60
-SQLLAB_TIMEOUT = 50  # seconds; below the server's timeout, so that the user sees the reason
+SUPERSET_WEBSERVER_TIMEOUT = 60  # seconds, as in the next two settings
+SQLLAB_TIMEOUT = 50  # below SUPERSET_WEBSERVER_TIMEOUT, so that the user sees the reason
 SQLLAB_ASYNC_TIME_LIMIT_SEC = 300
 
 # Cache -------------------------------------------------------------------------------------------
@@ -159,9 +159,10 @@ def cache(name: str, timeout: int) -> dict[str, Any]:
 
 
 CACHE_CONFIG = cache("metadata", DAY)
-# 30 seconds: a user who has just loaded a file sees its rows soon after.
+# Cache chart data for only 30 seconds, so that the dashboard soon shows a newly loaded file.
 DATA_CACHE_CONFIG = cache("data", 30)
-# Links to a filtered dashboard or to an edited chart stay valid this long after their last use.
+# A link to a filtered dashboard stays valid for 90 days after its last use, and a link to an edited
+# chart for 7 days.
 FILTER_STATE_CACHE_CONFIG = cache("filters", 90 * DAY) | {"REFRESH_TIMEOUT_ON_RETRIEVAL": True}
 EXPLORE_FORM_DATA_CACHE_CONFIG = cache("explore", 7 * DAY) | {"REFRESH_TIMEOUT_ON_RETRIEVAL": True}
 RATELIMIT_STORAGE_URI = CACHE_URL or "memory://"

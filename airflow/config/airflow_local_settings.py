@@ -9,13 +9,13 @@ import sys
 def die_with_parent() -> None:
     """Ask the kernel to kill each forked child when its parent dies (Linux only).
 
-    The scheduler's executor forks workers, which fork tasks. If the scheduler is killed, its
-    workers wait for ever and ignore SIGTERM. They hold copies of its connections to the metadata
-    database, so its row locks stay, and the next scheduler skips the locked rows. A running task
-    would also continue beside its own retry.
+    The scheduler's executor forks workers, and the workers fork tasks. Without this function, the
+    workers of a killed scheduler wait forever and ignore SIGTERM. They hold copies of the
+    scheduler's connections to the metadata database, so its row locks stay, and the next scheduler
+    skips the locked rows. A running task would also continue beside its own retry.
 
-    The option `--daemon` of Airflow's commands cannot work with this, because the parent of a
-    daemon exits. Supervisor and Docker do not use it.
+    The function breaks the option `--daemon` of Airflow's commands, because the parent of a daemon
+    exits. Supervisor and Docker start Airflow without that option.
     """
     if sys.platform != "linux":
         return

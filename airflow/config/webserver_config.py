@@ -1,7 +1,7 @@
 """Settings of Airflow's login pages (Flask-AppBuilder), read by the api-server."""
 
 # Superset runs on the same host name, and browsers share cookies between ports. With the default
-# name `session` in both, each login would end the other's session.
+# name `session` in both, a login to one would end the session in the other.
 SESSION_COOKIE_NAME = "airflow_session"
 
 # Protect the login form against cross-site request forgery.

@@ -1,4 +1,4 @@
-"""From the bank's files to tested tables: load, transform, test."""
+"""The DAG that loads the bank's files, transforms the rows and tests the result."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ with DAG(
     "transactions_elt",
     description="Bank transactions: CSV → raw → staging and marts, tested",
     doc_md=DOCS,
-    # `run_immediately` of zero: the first scheduled run is at the next midnight, not at start-up.
+    # With `run_immediately` at zero, the first scheduled run waits for the next midnight.
     schedule=CronTriggerTimetable("0 0 * * *", timezone="UTC", run_immediately=timedelta(0)),
     catchup=False,
     max_active_runs=1,
     default_args={
         "owner": "data-engineering",
-        # Pauses of 10 to 20 s, 20 to 40 s and 40 to 80 s: an interrupted task resumes soon, and the
-        # tries span an outage of the warehouse of some minutes.
+        # The pauses between the tries last 10 to 20 s, 20 to 40 s and 40 to 80 s. An interrupted
+        # task resumes soon, and the tries span an outage of the warehouse of at least 70 s.
         "retries": 3,
         "retry_delay": timedelta(seconds=10),
         "retry_exponential_backoff": True,
@@ -61,8 +61,8 @@ with DAG(
             title="File",
             description="A file name in the data folder. Empty: all files named transactions*.",
             type=["null", "string"],
-            # A name, not a path, so that nobody can load a file outside the data folder. The
-            # look-ahead is there because `$` alone also matches before a final newline.
+            # Accept a name but no path, so that nobody can load a file outside the data folder. The
+            # look-ahead rejects a final newline, because `$` also matches before one.
             pattern=r"^([A-Za-z0-9_][A-Za-z0-9_ .()+-]*)?(?!\n)$",
             maxLength=200,
         ),
@@ -105,13 +105,13 @@ with DAG(
         component="dbt",
         arguments=[
             *("test", "--exclude-resource-type", "unit_test"),
-            # Passed only when it differs from the default: dbt parses the whole project again
-            # whenever the set of vars changes.
+            # Pass the variable only if it differs from the default, because dbt parses the whole
+            # project again whenever the variables change.
             "{{ '--vars=backdated_transactions_severity: warn' "
             "if params.backdated_transactions == 'warn' else '' }}",
         ],
         connection="warehouse_transformer",
-        retries=0,  # the same data gives the same result
+        retries=0,  # a retry on the same data gives the same result
     )
 
     chain(parse_and_populate_csv, transform_data, test_transformed_data)

@@ -1,7 +1,7 @@
-"""Protect all pages and APIs of Airflow's api-server: headers, and a limit for wrong passwords.
+"""Add security headers to all responses of Airflow's api-server, and limit wrong passwords.
 
 Airflow's own limit ([fab] auth_rate_limit) covers the login form only. This plugin applies the same
-limit to `/auth/token`, and forbids other sites to show Airflow in a frame.
+limit to `/auth/token`. Its headers keep other sites from showing Airflow in a frame.
 """
 
 from __future__ import annotations
@@ -23,10 +23,13 @@ HEADERS = [
 
 
 class Guard:
-    """ASGI middleware that counts wrong passwords per client address, in memory."""
+    """ASGI middleware that adds HEADERS and refuses clients after too many wrong passwords.
+
+    It counts the wrong passwords per client address, in the memory of the one api-server worker.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
-        # Imported here because every process of Airflow imports this file, but only one serves.
+        # Every process of Airflow imports this file, but only the api-server needs `limits`.
         from limits import parse
         from limits.storage import MemoryStorage
         from limits.strategies import FixedWindowRateLimiter

@@ -1,4 +1,4 @@
-"""A temporary Airflow home for the tests, set before any test imports Airflow."""
+"""Configure a temporary Airflow home before any test imports Airflow."""
 
 import atexit
 import json
@@ -34,8 +34,8 @@ os.environ |= {
         }
     ),
 }
-# A fake program of a component. It records its call in a file. If its last argument is a number, it
-# exits with that code.
+# A fake component's program. It records its call in a file. If its last argument is a number, the
+# number is its exit code.
 PROGRAM = """#!{python}
 import json, os, sys
 json.dump({{"arguments": sys.argv[1:], "environment": dict(os.environ), "folder": os.getcwd()}},

@@ -1,4 +1,4 @@
-"""Tasks that run a component's program as a real process."""
+"""Tests of tasks that run a component's program as a real process."""
 
 import json
 import os
@@ -16,7 +16,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 
 def run(*arguments, **params):
-    """Run a task with these arguments. The function `called` returns what the program received."""
+    """Run a task with these arguments. Its program records the call for `recorded_call`."""
     with DAG("a_dag"):
         task = component_task(
             "a_task",

@@ -1,4 +1,4 @@
-"""Rules for every DAG, and the structure and form of transactions_elt."""
+"""Tests of rules for every DAG, and of the structure and the trigger form of transactions_elt."""
 
 import copy
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""Processes that Airflow starts die with it."""
+"""When a process of Airflow is killed, the processes that it started die too."""
 
 import os
 import signal
@@ -14,7 +14,8 @@ from test_component import run
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux", reason="parent death signals exist on Linux only"
 )
-# Three processes that fork each other, like the scheduler, its worker and a task. All of them wait.
+# A process forks a child, and the child forks a grandchild, as the scheduler forks a worker and the
+# worker forks a task. All three processes wait.
 FORKS = """
 import airflow_local_settings, os, time
 print(os.getpid(), flush=True)
@@ -28,7 +29,7 @@ time.sleep(600)
 
 
 def alive(pid: int) -> bool:
-    """Return whether a process runs. A zombie does not."""
+    """Return whether a process runs. A zombie does not count as running."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:

@@ -122,7 +122,7 @@ def test_the_memory_for_duplicates_does_not_change_the_table(warehouse, run):
 def test_a_load_without_memory_skips_existing_rows(
     warehouse, run, write, monkeypatch, asked_at_once
 ):
-    monkeypatch.setattr("data_ingestion.write.MAX_ASKED", asked_at_once)
+    monkeypatch.setattr("data_ingestion.write.MAX_BATCH_ROWS", asked_at_once)
     lines = SAMPLE.read_text().splitlines(keepends=True)
     run("load", write(*lines[5_000:9_000], name="a.csv", header=lines[0]))
     before = warehouse.query("select count(*) from raw.transactions")[0][0]
@@ -288,7 +288,7 @@ def test_init_creates_the_tables_once(warehouse, run, write):
     assert len(warehouse.rows()) == 2
 
 
-@pytest.mark.parametrize(("name", "most"), [("MAX_ASKED", 50), ("MAX_WAITING", 5_000)])
+@pytest.mark.parametrize(("name", "most"), [("MAX_BATCH_ROWS", 50), ("MAX_BATCH_BYTES", 5_000)])
 def test_an_overlapping_file_loads_each_row_once_in_small_pieces(
     warehouse, run, write, monkeypatch, name, most
 ):

@@ -88,9 +88,9 @@ def test_every_setting_but_the_alert_url_is_required(project):
     make_env(project)
     complete = (project / ".env").read_text()
     files = [PROJECT / "docker-compose.yaml", *PROJECT.glob("*/service.env")]
-    required = {
+    required = {  # the settings that Compose requires
         name for path in files for name in re.findall(r"\$\{(\w+):\?", path.read_text())
-    }  # by Compose
+    }
     assert len(required) >= 19
     for name in settings_in_file(project):
         set_value(project, name)

@@ -1,4 +1,4 @@
-"""Client of Superset's REST API for the tests."""
+"""A client of Superset's REST API for the tests."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Api(requests.Session):
     def __init__(self, address: str, login: dict[str, str] | None = None) -> None:
         super().__init__()
         self.address, self.trust_env = address, False
-        # The server may close a kept connection just when the next request is sent.
+        # Do not reuse connections: the server may close one while the next request is on its way.
         self.headers["Connection"] = "close"
         self.datasets: dict[str, int] = {}
         if login:
@@ -69,9 +69,9 @@ class Api(requests.Session):
 
 
 def query(chart: dict, period: str | None = None, accounts: Sequence[str] = ()) -> dict:
-    """Return the query that the page builds from a chart's settings.
+    """Return the query that the dashboard's page builds from a chart's settings.
 
-    The server has no function for this: the page does it in JavaScript.
+    The page builds the query in JavaScript. The server has no such function.
     """
     params, filters, having = chart["params"], [], []
     for condition in params.get("adhoc_filters", []):

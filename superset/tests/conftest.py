@@ -1,7 +1,7 @@
 """Fixtures: a real Superset on a real Postgres, with the sample loaded by the loader and dbt.
 
 The tests create two databases, the warehouse and Superset's metadata, and drop both at the end. The
-loader, dbt and the exporter run in their own environments, as their users run them.
+loader, dbt and the exporter run in their own environments, as in the stack.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ import pytest
 from tests.api import LOGIN, Api
 from tests.stack import BROKEN, SAMPLE, Stack, charts
 
-# init_db.sql's grants on the database itself, which `create database … template` does not copy.
+# The grants of init_db.sql on the database itself. `create database … template` does not copy them.
 GRANTS = """
 revoke all on database {0} from public;
 grant connect on database {0} to loader, transformer, reporter;
 grant temporary on database {0} to loader, transformer;
 """
-# An older test run with every possible status, so that each column of the charts has a count.
+# An older test run with every possible status, so that each metric of the charts has a count.
 OLDER_RUN = """
 insert into audit.test_results
 select gen_random_uuid(), test_name, tested_models, severity,
@@ -35,7 +35,7 @@ from audit.test_results
 
 
 def pytest_configure() -> None:
-    """Stop with one line if there is no Postgres, before each test fails with a traceback."""
+    """Stop with one line if no Postgres is configured, so that no test fails with a traceback."""
     if "PGHOST" not in os.environ:
         pytest.exit("these tests need a Postgres: run them with `make test-superset`", 2)
 

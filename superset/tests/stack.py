@@ -1,4 +1,4 @@
-"""A running Superset with its two databases, and the files of `assets/` that the tests compare."""
+"""A running Superset with its two databases, and functions that read the files of `assets/`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SAMPLE = PROJECT / "data_ingestion" / "data" / "transactions_data.csv"
 # The metadata tables that a start of Superset writes.
 TABLES = ("dbs", "tables", "table_columns", "sql_metrics", "slices", "dashboards",
           "dashboard_slices", "ab_user")  # fmt: skip
-# Defects of assets/: file, original text, its replacement, and the last line of the failing start.
+# Defects of assets/: the file, the original text, its replacement, and the beginning of the error.
 BROKEN = {
     "invalid YAML": (
         "charts/alert.yaml", "params:", "params: [: ",
@@ -83,11 +83,11 @@ class Start:
     log: Path
 
     def wait(self) -> tuple[int, str]:
-        """Wait for the end of the process; return its exit code and its output."""
+        """Wait for the end of the process. Return its exit code and its output."""
         return self.process.wait(timeout=120), self.log.read_text()
 
     def wait_until_healthy(self, address: str) -> None:
-        """Return as soon as Superset serves."""
+        """Wait until Superset answers its health check."""
         deadline = time.monotonic() + 120
         while True:
             try:
@@ -111,7 +111,7 @@ class Stack:
     environment: dict[str, str] = field(repr=False)
     # Data of each chart before the first load.
     empty: dict[str, dict] = field(default_factory=dict, repr=False)
-    # Runs starts of Superset while dbt uses the other core.
+    # Starts further Superset processes in the background while dbt runs.
     pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1), repr=False)
     restarted: Future | None = field(default=None, repr=False)
     broken: dict[str, Future] = field(default_factory=dict, repr=False)
@@ -121,7 +121,7 @@ class Stack:
         return Api(self.address, LOGIN)
 
     def rows(self, statement: str, database: str | None = None) -> list[tuple]:
-        """Run a statement as Postgres' superuser; return its rows."""
+        """Run a statement as Postgres' superuser and return its rows."""
         connection = psycopg2.connect(dbname=database or self.warehouse)
         connection.autocommit = True
         try:
@@ -132,7 +132,7 @@ class Stack:
             connection.close()
 
     def run(self, component: str, *command: str, role: str, status: int = 0) -> None:
-        """Run another component's command on the warehouse, with the role's login."""
+        """Run a command of another component on the warehouse, logged in as the role."""
         environment = {
             "ELT_ENV": "test",
             "PGDATABASE": self.warehouse,
@@ -166,13 +166,13 @@ class Stack:
         assert status == 0, output
 
     def restart(self) -> tuple[dict[str, str], dict[str, str]]:
-        """Run init_superset.py again; return the export and the counts before and after."""
+        """Run init_superset.py again. Return the export and the counts before and after it."""
         before = self.export(self.folder / "before") | self.counts()
         self.init()
         return before, self.export(self.folder / "after") | self.counts()
 
     def start_broken(self, case: str) -> tuple[int, str]:
-        """Start with a defective copy of `assets/`; return the exit code and the output."""
+        """Start with a defective copy of `assets/`. Return the exit code and the output."""
         name, old, new, _ = BROKEN[case]
         copy = self.folder / "broken" / case / "superset"
         shutil.copytree(COMPONENT, copy, ignore=shutil.ignore_patterns(".venv", "tests"))
@@ -189,7 +189,7 @@ class Stack:
         }
 
     def export(self, folder: Path) -> dict[str, str]:
-        """Run `make dashboard-export` into `folder`; return the files of the folder."""
+        """Export into `folder`, as `make dashboard-export` does. Return the folder's files."""
         python = PROJECT / "stack" / ".venv" / "bin" / "python"
         login = (LOGIN["username"], LOGIN["password"])
         command = [python, "-c", EXPORT, self.address, *login, folder]

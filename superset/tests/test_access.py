@@ -133,7 +133,7 @@ def test_pages_load_nothing_from_other_hosts(stack: Stack) -> None:
 @pytest.mark.parametrize("path", ["/login/", "/api/v1/security/login"])
 def test_password_guessing_is_limited(stack: Stack, path: str) -> None:
     visitor = Api(stack.address)
-    # Another address than that of the other tests, whose logins must not be refused.
+    # Use an address of its own, so that the limit does not refuse the logins of other tests.
     visitor.mount("http://", SourceAddress("127.0.0.2"))
     try:
         page = visitor.get("/login/").text

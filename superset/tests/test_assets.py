@@ -1,4 +1,4 @@
-"""Each start imports the files of `assets/`, and an export writes changes of the UI into them."""
+"""Tests of the import of `assets/` at each start, and of the export of changes in the UI."""
 
 from __future__ import annotations
 
@@ -62,7 +62,8 @@ def test_changes_in_the_ui(stack: Stack, admin: Api, tmp_path: Path) -> None:
     assert admin.delete(f"/api/v1/chart/{last_load['id']}").ok
     assert "charts/last_load.yaml" not in stack.export(tmp_path)
 
-    # The next start must keep a chart made in the UI, and delete a chart of an earlier import.
+    # Add a chart of the UI, which the next start must keep, and a chart of an earlier import, which
+    # it must delete.
     dataset = admin.find("dataset", BY_NAME["History of loads"]["dataset_uuid"])
     for name in ("Made in the UI", "Of an earlier import"):
         new = {"slice_name": name, "datasource_id": dataset["id"], "datasource_type": "table",
@@ -114,7 +115,7 @@ def test_the_dashboard_shows_every_chart_file_once() -> None:
 
 
 def test_no_asset_repeats_the_threshold() -> None:
-    """The mart carries the threshold, which dbt_project.yml declares."""
+    """Only dbt_project.yml declares the threshold. The charts read it from a mart."""
     for name, text in texts(ASSETS).items():
         assert str(THRESHOLD) not in text, name
         assert "billion" not in text.lower(), name

@@ -1,6 +1,6 @@
 """Compare every number of the dashboard with independent SQL.
 
-The SQL reads the tables of the loader, dbt's staging and its test results, never a mart.
+The SQL reads raw, staging and dbt's test results. It never reads a mart.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from tests.stack import ASSETS, SAMPLE, THRESHOLD, Stack, charts, dashboard
 TRUTH = json.loads(SAMPLE.with_suffix(".truth.json").read_text())
 ALERT = "Alert: Accounts over the withdrawal threshold"
 CHARTS = {chart["slice_name"]: chart for chart in charts()}
-# Charts about loads and tests, which the page's filters do not apply to.
+# Charts that the page's filters exclude.
 UNFILTERED = {
     "Last load", "Newest transaction", "Tests failed", "History of loads", "Test results per run",
     "Newest result of each test",
 }  # fmt: skip
-# Period and accounts, as the two filters of the page send them.
+# The period and the accounts that the page's two filters send.
 EVERYTHING = (None, ())
 FILTERED = ("2015-07-01 : 2019-07-01", ("409000611074", "1196711", "409000493210"))
 
@@ -95,7 +95,7 @@ FILTER = """
 
 
 def shown(result: dict) -> list[tuple]:
-    """Return the rows of a chart, with timestamps parsed as the page does."""
+    """Return the rows of a chart, with the timestamps converted as in the page."""
     kinds = dict(zip(result["colnames"], result["coltypes"], strict=True))
 
     def value(column: str, cell: object) -> object:

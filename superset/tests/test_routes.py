@@ -24,7 +24,7 @@ from superset.app import create_app
 print(json.dumps([[rule.rule, sorted(rule.methods - {"HEAD", "OPTIONS"})]
                   for rule in create_app().url_map.iter_rules()]))
 """
-# Routes without a login: health, static pages, the login itself, and redirects to it.
+# Routes that need no login: health checks, static pages, the login page, and redirects to it.
 OPEN = {
     "/health", "/healthcheck", "/ping", "/version", "/login/", "/login/logout/", "/logout/", "/",
     "/back", "/register/", "/register/activation/<string:activation_hash>",
@@ -42,7 +42,7 @@ READER = {"username": "reader", "password": "not-a-secret-at-all"}
 
 @pytest.fixture(scope="module")
 def routes(stack: Stack) -> list[Route]:
-    """Return all routes of the application, with those that log out at the end."""
+    """Return all routes of the application. The logout routes come last."""
     done = subprocess.run(
         [sys.executable, "-c", LIST_ROUTES], cwd=COMPONENT, capture_output=True, text=True,
         env=os.environ | stack.environment | {"PYTHONPATH": str(COMPONENT)},
@@ -59,7 +59,7 @@ def routes(stack: Stack) -> list[Route]:
 
 
 def with_token(api: Api) -> Api:
-    """Add the form token of the login page, so that a missing token is not why a call fails."""
+    """Add the CSRF token of the login page, so that no call fails for lack of a token."""
     page = api.get("/login/").text.replace("\n", " ")
     api.headers["X-CSRFToken"] = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', page)[1]
     return api

@@ -12,8 +12,8 @@ from apprise import NotifyType
 
 log = logging.getLogger(__name__)
 
-# The stack makes this connection of ALERT_URL in .env, an address of any service that Apprise
-# supports (mail, Slack, Teams, …).
+# airflow/service.env defines this connection from ALERT_URL in .env. The URL names a service that
+# Apprise supports, such as mail, Slack or Teams.
 CONNECTION = "apprise_default"
 
 

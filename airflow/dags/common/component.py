@@ -1,7 +1,8 @@
 """Run a component's program as a task of a DAG, in the runtime that `ELT_RUNTIME` names.
 
-A DAG names a component and the arguments; this module picks the operator. DAGs never import a
-component. Each component is a program with its own environment, and its exit code is its result.
+A DAG names a component and its arguments, and this module picks the operator. A DAG never imports a
+component: each component is a program with its own Python environment. The exit code of the program
+is the result of the task.
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ from docker.errors import APIError, NotFound
 from docker.types import Mount
 from requests.exceptions import ConnectionError
 
-# The only variables that a component inherits: Airflow's own environment is full of its secrets.
+# The only variables that a process inherits from Airflow, whose environment contains many secrets.
 INHERITED = re.compile(r"DATA_DIR|DBT_\w+|ELT_ENV|HOME|LANG|TMPDIR|TZ")
-# Key of the container's id in the task state store, which all tries of a task share.
+# Key of the container's id in Airflow's task state store. All tries of a task share the store.
 CONTAINER_KEY = "container"
 
 
@@ -44,13 +45,15 @@ def component_task(
 
     Args:
         task_id: Name of the task.
-        component: Folder of the component in the project; also names its program and its image.
+        component: Folder of the component in the project. The names of the component's program and
+            image follow from it.
         arguments: Arguments of the program, each a Jinja template. An argument that renders to an
             empty string is left out. No shell interprets the values, so text from the trigger
             form cannot become a command.
-        connection: Airflow connection whose parts the program gets as PGHOST, PGUSER, …
-        reads_files: Whether the program sees the data folder.
-        fatal_exit_codes: Exit codes after which a retry is useless, so that none follows.
+        connection: Airflow connection to the warehouse. The program receives its parts as PGHOST,
+            PGUSER, …
+        reads_files: Whether the program needs the data folder.
+        fatal_exit_codes: Exit codes after which the task fails without a retry.
         **options: Any argument of an operator (retries, outlets, …).
 
     Raises:
@@ -78,8 +81,9 @@ def program(component: str) -> str:
 def libpq_environment(connection_id: str) -> dict[str, str]:
     """Return an Airflow connection as the variables that libpq, psycopg2 and dbt read.
 
-    The password is in two variables: dbt masks DBT_ENV_SECRET_… in its logs. A part that the
-    connection lacks is left out, so that libpq uses its default.
+    Two variables contain the password. libpq reads PGPASSWORD. dbt reads DBT_ENV_SECRET_PGPASSWORD
+    and masks its value in the logs. If the connection lacks a part, its variable is left out and
+    libpq uses its default.
     """
     connection = BaseHook.get_connection(connection_id)
     variables = {
@@ -95,13 +99,13 @@ def libpq_environment(connection_id: str) -> dict[str, str]:
 
 @contextmanager
 def fail_instead_of_skip() -> Iterator[None]:
-    """Fail the task, without a retry, where the operator would skip it.
+    """Fail the task without a retry if the operator raises AirflowSkipException.
 
-    Both operators can map exit codes to the state "skipped" (`skip_on_exit_code`), but not to
-    "failed, no retry".
+    Both operators can map exit codes to the state "skipped" (`skip_on_exit_code`). Neither can map
+    them to the state "failed" without a retry.
 
     Raises:
-        AirflowFailException: In place of the AirflowSkipException of the operator.
+        AirflowFailException: The operator raised AirflowSkipException.
     """
     try:
         yield
@@ -112,9 +116,11 @@ def fail_instead_of_skip() -> Iterator[None]:
 class ProcessTask(BashOperator):
     """Run the program as a process beside Airflow, in the component's own environment.
 
-    The component is in $ELT_HOME/<component>, its environment in `.venv` there. The process sees
-    all files of the user who runs Airflow, so `reads_files` has no effect. On Linux the program
-    dies with the process that waits for it. Otherwise it could still run when its retry starts.
+    The component's folder is $ELT_HOME/<component>, and its environment is the subfolder `.venv`.
+    The process can read all files of the user who runs Airflow, so `reads_files` has no effect.
+
+    On Linux, the kernel kills the program when the task's process dies. Otherwise the program could
+    still run when the next try starts.
     """
 
     template_fields = ("command",)
@@ -135,7 +141,7 @@ class ProcessTask(BashOperator):
         self.connection = connection
 
     def get_env(self, context: Context) -> dict[str, str]:
-        """Return the environment of the program. Credentials are read here, when the task runs."""
+        """Return the environment of the program, with the credentials of the connection."""
         path = f"{self.cwd}/.venv/bin:{os.environ['PATH']}"
         self.env = {name: os.environ[name] for name in os.environ if INHERITED.fullmatch(name)}
         self.env |= {"PATH": path, "PYTHONUNBUFFERED": "1", **libpq_environment(self.connection)}
@@ -146,10 +152,10 @@ class ProcessTask(BashOperator):
 
         Raises:
             AirflowFailException: The program ended with a fatal exit code.
-            AirflowException: It ended with another exit code than 0.
+            AirflowException: The program ended with another nonzero exit code.
         """
         command = [part for part in self.command if part]
-        if shutil.which("setpriv"):  # of util-linux
+        if shutil.which("setpriv"):  # part of util-linux, so on Linux only
             command = ["setpriv", "--pdeathsig", "KILL", *command]
         self.bash_command = "exec " + shlex.join(command)
         with fail_instead_of_skip():
@@ -159,11 +165,11 @@ class ProcessTask(BashOperator):
 class ContainerTask(DockerOperator):
     """Run the program in a container of the component's image, on the stack's network.
 
-    The image's entry point is the program. docker-proxy only accepts a container with the options
-    that are set here: whoever adds an option also has to add it to docker-proxy/haproxy.cfg.
+    The image's entry point is the program. docker-proxy accepts exactly the options that this class
+    sets, so a new option also needs a change of docker-proxy/haproxy.cfg.
 
-    A container survives a scheduler that is killed. The id of the container is therefore stored
-    for the next try, which first removes the container of the interrupted try.
+    A container continues to run after its scheduler is killed. Each try therefore stores the id of
+    its container, and the next try first removes that container.
     """
 
     template_fields = ("command",)
@@ -186,7 +192,7 @@ class ContainerTask(DockerOperator):
             network_mode=os.environ["TASK_NETWORK"],
             mem_limit=os.environ["TASK_MEMORY"],
             mount_tmp_dir=False,
-            auto_remove="never",  # `execute` removes it, also after a failure
+            auto_remove="never",  # `execute` removes the container, also after a failure
             do_xcom_push=False,
             **options,
         )
@@ -194,7 +200,7 @@ class ContainerTask(DockerOperator):
 
     @property
     def container(self) -> dict[str, Any]:
-        """The engine's answer to the creation of the container; the operator sets it."""
+        """The engine's response to the creation of the container. The operator sets it."""
         return self._container
 
     @container.setter
@@ -204,7 +210,7 @@ class ContainerTask(DockerOperator):
             self._state.set(CONTAINER_KEY, container["Id"])
 
     def execute(self, context: Context) -> None:
-        """Run the container, then remove it. Fails like `ProcessTask.execute`."""
+        """Run the container, then remove it. Raises the errors of `ProcessTask.execute`."""
         self._state = context["task_state_store"]
         leftover = self._state.get(CONTAINER_KEY)
         if isinstance(leftover, str) and self._remove(leftover):
@@ -220,7 +226,11 @@ class ContainerTask(DockerOperator):
                 self._remove(self.container["Id"])
 
     def _remove(self, container: str) -> bool:
-        """Remove a container; return whether it existed. Retries while the engine restarts."""
+        """Remove a container and return whether this call removed it.
+
+        Five tries span 30 s, in which the engine may restart. If all of them fail, the container
+        stays, and the log has a warning for each try.
+        """
         for seconds in (1, 2, 4, 8, 15):
             try:
                 self.cli.remove_container(container, force=True)
@@ -235,8 +245,8 @@ class ContainerTask(DockerOperator):
     def on_kill(self) -> None:
         """Remove the container at once.
 
-        Airflow allows five seconds for this, and a graceful stop may take ten. Killing is safe:
-        a component's writes are one transaction.
+        Airflow allows five seconds for this method, but a graceful stop may take ten. Killing is
+        safe: the loader writes each file, and dbt each model, in one transaction.
         """
         if self.container is not None:
             self.cli.remove_container(self.container["Id"], force=True)

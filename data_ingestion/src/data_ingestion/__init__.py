@@ -29,7 +29,7 @@ _MODULES = {
     "load_file": "load",
     "write_sample": "sample",
 }
-__all__ = list(_MODULES)  # type checkers read the imports below
+__all__ = list(_MODULES)  # type checkers use the imports below instead
 
 if TYPE_CHECKING:
     from data_ingestion.errors import CommandError as CommandError

@@ -9,7 +9,8 @@ import codecs
 from data_ingestion.contracts import normalise
 from data_ingestion.errors import printable
 
-MAX_TABLE_NAME = 48  # characters: the names of a table's indexes are longer, and limited to 63
+# Characters. The name of an index adds up to 14 more, and Postgres cuts names after 63 bytes.
+MAX_TABLE_NAME = 48
 
 
 def table_name(text: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from data_ingestion.errors import InputError, printable
 
 MAX_IDENTIFIER = 63  # bytes: Postgres cuts longer names, and two names could become equal
-MAX_COLUMNS = 1_000  # Postgres allows 1,600; a file with nearly as many columns is no table
+MAX_COLUMNS = 1_000  # Postgres allows 1,600; no table of data comes close
 
 
 @dataclass(frozen=True)

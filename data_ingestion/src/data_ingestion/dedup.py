@@ -56,7 +56,7 @@ class SeenRows:
 
     Args:
         memory: The limit in bytes.
-        counted: Whether to count occurrences, or only to tell first from repeated ones.
+        counted: Whether to count occurrences, or only to tell repeated rows from first ones.
         cursor: Returns a cursor of the warehouse that no other thread uses.
     """
 
@@ -73,7 +73,7 @@ class SeenRows:
         self._on_server = False
 
     def occurrences(self, hashes: Hashes) -> Integers:
-        """Add a block of hashes; return for each which occurrence in the file it is, from 1.
+        """Add a block of hashes; return the number of each one's occurrence in the file, from 1.
 
         Without counting, a number above 1 only means that the row is repeated. Once `complete` is
         false, a number of 1 can be wrong for a row that repeats one of an earlier block whose
@@ -117,7 +117,7 @@ class SeenRows:
         return before
 
     def _filtered(self, high: Halves) -> Integers:
-        """Return the indexes of the hashes whose bit is set; set the bits of those to be kept."""
+        """Return the indexes of the hashes whose bit is set; set the bits of hashes to be kept."""
         position = high >> np.uint64(64 - self._filter_bits)
         byte = position >> np.uint64(3)
         bit = np.uint8(1) << (position & np.uint64(7)).astype(np.uint8)
@@ -187,7 +187,7 @@ class SeenRows:
 
 
 def _grouped(high: Halves, low: Halves) -> tuple[Integers, Flags]:
-    """Return an order that groups equal hashes, earlier rows first, and where each group begins."""
+    """Return an order that groups equal hashes, earlier rows first, and flags of group starts."""
     order = np.argsort(high)  # several times as fast as a stable sort, or a sort by both halves
     same = high[order[1:]] == high[order[:-1]]
     if not same.any():

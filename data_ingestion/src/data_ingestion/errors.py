@@ -28,7 +28,7 @@ class FileRefusedError(InputError):
 
 
 class WarehouseError(CommandError):
-    """The warehouse cannot be used: it stays unreachable after retries, or it refuses access."""
+    """The warehouse stays unavailable after retries, or refuses the login or a statement."""
 
     exit_code = 3
 

@@ -12,12 +12,15 @@ from data_ingestion.errors import InputError, printable
 
 log = logging.getLogger(__name__)
 DEFAULT_DATA_DIR = Path("data")
-SUFFIXES = (".csv", ".csv.gz", ".zip", ".xlsx")  # in upper or lower case
+SUFFIXES = (".csv", ".csv.gz", ".zip", ".xlsx")  # compared in lower case
 TRUTH_SUFFIX = ".truth.json"  # the sample writes its truth beside its CSV
 
 
 class ChosenFile(NamedTuple):
-    """A file to load, and the data folder if it was found there: no link may lead out of it."""
+    """A file to load, and the data folder if the file was found there.
+
+    In that case no link may lead out of the data folder.
+    """
 
     path: Path
     folder: Path | None = None
@@ -33,14 +36,14 @@ def choose_files(
 
     A path or glob in `names` is looked up first in the working directory and then, if it is
     relative, in `data_dir`. A name that exists in neither is returned too, because the load log
-    has to record that the file is missing.
+    has to record that this file is missing.
 
     Args:
-        names: Paths and globs. If it is empty, the table's contract selects files of the folder.
+        names: Paths and globs. Without any, the table's contract selects files of the data folder.
         table: The table in the schema `raw`.
         data_dir: The data folder. Without one, the default folder is used only where `names` is
             empty or `only_in_data_dir` is true.
-        only_in_data_dir: Whether each name is the name of a file in the data folder, and no path.
+        only_in_data_dir: Whether `names` must be names of files in the data folder, and no paths.
 
     Raises:
         InputError: `names` is empty and the table has no contract, a glob matches no file, or a
@@ -84,7 +87,7 @@ def _look_up(name: str, data_dir: Path | None) -> list[ChosenFile]:
 def contract_files(contract: Contract, folder: Path) -> list[Path]:
     """Return the files in `folder` whose names match the contract, sorted without regard to case.
 
-    A log line names the files that begin like the contract's and have another suffix.
+    A log line names the files that have the contract's stem but another suffix.
 
     Raises:
         InputError: The folder does not exist or has no such file.

@@ -48,14 +48,15 @@ def load_file(
         options: How the file is loaded.
         warehouse: The warehouse to load it into.
         folder: The folder that must contain the file after all links are resolved.
-        progress: Shows the progress.
-        gone: The loads without rows, shared between the files of a run to look them up once.
+        progress: Shows how much of the file was read.
+        gone: The loads that lost all their rows. Share one object between the files of a run, so
+            that each load is looked up once.
 
     Returns:
         The load, or None if the file is already loaded.
 
     Raises:
-        InputError: The file is bad. raw._loads and raw._rejects record it.
+        InputError: The file is bad. raw._loads and raw._rejects record the failed load.
         WarehouseError: The warehouse cannot be used.
     """
     started = time.monotonic()
@@ -96,7 +97,7 @@ def _with_hint(message: str, load: Load, load_id: int) -> str:
 def _rejects_query(table: str, load_id: int) -> str:
     """Return the query with which a person can look at the rejects of a load."""
     return (
-        "select source_line, reason, line from raw._rejects"  # noqa: S608 - it is only shown
+        "select source_line, reason, line from raw._rejects"  # noqa: S608 - only printed
         f" where table_name = '{table}' and load_id = {load_id}"
     )
 
@@ -180,7 +181,7 @@ class _FileLoad:
                 earlier.finished_at.strftime("%Y-%m-%d %H:%M:%S %Z"),
             )
             return True
-        # Record which loads are gone, so that they are no reason to read the file again next time.
+        # Record how many loads are gone, so that they cause no further reading of the same file.
         last = load_log.next_load_id(cursor, table) - 1
         self.load.loads_gone = self._gone.count(cursor, last)
         return False
@@ -194,7 +195,7 @@ class _FileLoad:
             hashing = thread.submit(self._hash_file, source)
             try:
                 self._write_rows(cursor, source)
-            except InputError:  # the load log records the hash of a bad file, too
+            except InputError:  # let the hash finish: the load log records it for a bad file, too
                 raise
             except BaseException:
                 source.stop_hashing()
@@ -203,9 +204,10 @@ class _FileLoad:
 
     def _write_rows(self, cursor: Cursor, source: Source) -> None:
         # numpy loads OpenBLAS, which starts a thread per core and reserves memory for each. The
-        # loader uses no linear algebra, and a container's limit on processes can make that fail.
+        # loader uses no linear algebra, and in a container with a limit on processes the threads
+        # may fail to start.
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-        # This imports pandas, which takes longer than everything else for a known file.
+        # Import pandas here: for a known file this import would take longer than everything else.
         from data_ingestion.write import write_rows
 
         with self._progress.of(self.name, source) as advance:
@@ -232,7 +234,7 @@ class _FileLoad:
         load.rejects = counts.rejects
 
     def _check_sum(self) -> None:
-        """Compare the scanner's count with those of deduplication, the server and the rejects."""
+        """Check the scanner's count against those of the server, deduplication and the rejects."""
         load = self.load
         total = load.rows_loaded + load.rows_duplicate + load.rows_rejected
         if load.rows_read != total:

@@ -30,7 +30,7 @@ class Options:
     Attributes:
         table: The table in the schema `raw`.
         dialect: How the CSV is written.
-        duplicates: `drop` keeps identical rows once, `keep` keeps each one of a file.
+        duplicates: `drop` stores identical rows once, `keep` stores every one of a file.
         max_rejects: A load fails when it has more rejects.
         dedup_memory: The memory for finding duplicates, in bytes.
         force: Whether to read a file that is already loaded.
@@ -61,9 +61,9 @@ class Reject:
 
 @dataclass(frozen=True)
 class RowCounts:
-    """How many rows of a file were read, and how many had which result.
+    """How many rows of a file were read, loaded, dropped as duplicates and rejected.
 
-    `rejects` are the first of the rejected ones.
+    `rejects` holds the first of the rejected records.
     """
 
     read: int

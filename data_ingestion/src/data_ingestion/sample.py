@@ -5,8 +5,8 @@ source is `random.Random(seed).random()`, because Python guarantees its sequence
 (https://docs.python.org/3/library/random.html#notes-on-reproducibility). Amounts are integers in
 paise (1/100) and become decimals only when they are written.
 
-The file lists one account after the other, and days ascend within an account. Only the lines of one
-day are therefore kept in memory: 10 million rows need no more memory than 1,000.
+The file lists one account after the other, and days ascend within an account. The generator
+therefore keeps only the lines of one day in memory: 10 million rows need no more memory than 1,000.
 """
 
 import json
@@ -28,7 +28,7 @@ DUPLICATE_SHARE = 0.005
 BACKDATED_SHARE = 0.003
 FIRST_DAY = date(2015, 1, 1)
 DAYS = (date(2019, 12, 31) - FIRST_DAY).days + 1
-LARGEST_BACKDATING = 30
+LARGEST_BACKDATING = 30  # days
 # A copy follows its original by up to this many rows, so some duplicates are far apart.
 COPY_DISTANCE = 2_000
 BILLION = 100_000_000_000  # 1,000,000,000.00 in paise
@@ -51,7 +51,7 @@ DEPOSIT_DETAILS = (
 
 @dataclass(frozen=True)
 class Account:
-    """An account, its share of the rows in percent, and whether it withdraws over a billion."""
+    """An account, its share of the rows in percent, and whether it withdraws a billion in total."""
 
     number: str
     share: int
@@ -75,7 +75,7 @@ ACCOUNTS = (
 def write_sample(rows: int, seed: int, out: Path) -> dict[str, Any]:
     """Write sample data to FILE.csv, and the truth about it to FILE.truth.json.
 
-    `rows` includes copies. A killed run leaves no partial file: both are renamed at the end.
+    `rows` includes copies. Both files get their names at the end, when they are complete.
 
     Returns:
         The truth: `rows`, `distinct_rows`, `duplicates`, `backdated` (distinct rows whose value
@@ -121,7 +121,7 @@ def _with_copies(generator: "_Generator") -> Iterator[str]:
 
 
 def _exactly(wanted: int, total: int, random: Callable[[], float]) -> Iterator[bool]:
-    """Yield `total` flags, `wanted` of them true, at random places (Knuth, TAOCP 3.4.2, S)."""
+    """Yield `total` flags, `wanted` of them true, at random (Knuth, TAOCP 3.4.2, algorithm S)."""
     for left in range(total, 0, -1):
         chosen = random() * left < wanted
         wanted -= chosen
@@ -129,7 +129,7 @@ def _exactly(wanted: int, total: int, random: Callable[[], float]) -> Iterator[b
 
 
 class _Generator:
-    """Makes the distinct lines, and the truth about them, which is complete after the last one."""
+    """Makes the distinct lines, and the truth, which is complete after the last line."""
 
     def __init__(self, rows: int, seed: int, truth: dict[str, Any]) -> None:
         self.random = Random(seed).random  # noqa: S311 - a sample, not a secret
@@ -200,7 +200,7 @@ class _Generator:
         }
 
     def _value_day(self, day: int, backdated: bool) -> int:
-        """Return the day number of the value date: mostly `day`, sometimes up to 3 days later."""
+        """Return the day number of the value date: up to 3 days later than `day`, or backdated."""
         if backdated:
             return day - 1 - int(self.random() * LARGEST_BACKDATING)
         chance = self.random()
@@ -239,7 +239,7 @@ def _money(paise: int) -> str:
 
 
 def _amounts(withdraw: bool, amount: int, balance: int) -> str:
-    """Return the end of a line: withdrawal, deposit, the balance after it, the column `.`."""
+    """Return the end of a line: withdrawal, deposit, the new balance, and the column `.`."""
     if withdraw:
         return f"{_money(amount)},,{_money(balance - amount)},.\n"
     return f",{_money(amount)},{_money(balance + amount)},.\n"

@@ -1,7 +1,7 @@
 """End the command at once on Ctrl-C or SIGTERM, whatever it waits for.
 
-Python raises KeyboardInterrupt only in the main thread, and only when that thread runs bytecode. A
-wait for a lock of the server, or for an index, would delay it, and a C library may swallow it.
+By default Python raises an exception in the main thread, but only when that thread runs bytecode. A
+wait for a lock or an index of the server would delay the exception, and a C library may swallow it.
 Nothing needs cleaning up: the server rolls back the transaction when the connection closes.
 """
 
@@ -14,14 +14,14 @@ MESSAGES = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 
 
 def exit_on_signals() -> None:
-    """Make both signals end the process with one line and the exit code that shells use.
+    """Make SIGINT and SIGTERM end the process with one line and the exit code that shells use.
 
     Call this in the main thread: Python sets signal handlers only there.
     """
     reading, writing = os.pipe()
     os.set_blocking(writing, False)  # signal.set_wakeup_fd requires it
     for number in MESSAGES:
-        # A shell's background job ignores SIGINT. Leave it so.
+        # Shells start background jobs with SIGINT ignored. Such a job keeps ignoring it.
         if signal.getsignal(number) is not signal.SIG_IGN:
             # Python writes to the wakeup descriptor only for a signal that has a handler.
             signal.signal(number, lambda *_: None)

@@ -1,9 +1,9 @@
 """Write the rows of one file into its table: the hot loop, with bounded memory.
 
 Three steps run side by side on consecutive blocks of records: one block is parsed, the block before
-it is hashed and cleared of duplicates, and the one before that is sent to the server. In memory are
-therefore a few blocks and the hashes in `SeenRows`. Rows that the table may already have wait in
-batches of up to MAX_WAITING bytes, with two or three batches in memory at a time.
+it is hashed and cleared of duplicates, and the one before that is sent to the server. Memory
+therefore holds a few blocks and the hashes in `SeenRows`. If the table already has rows, the file's
+rows wait in batches of about MAX_BATCH_BYTES, and memory holds two or three batches.
 """
 
 import contextlib
@@ -37,8 +37,8 @@ from data_ingestion.postgres.copy_format import (
 )
 
 # The size of a batch of rows that the table may already have: whichever is reached first.
-MAX_ASKED = 100_000  # rows
-MAX_WAITING = 20 << 20  # bytes
+MAX_BATCH_ROWS = 100_000  # rows
+MAX_BATCH_BYTES = 20 << 20  # bytes
 Item = TypeVar("Item")
 
 
@@ -60,6 +60,9 @@ def write_rows(
         load: The load that the rows belong to.
         options: How the file is loaded.
         advance: Called with the number of rows read so far.
+
+    Returns:
+        The number of rows for each result, and the first rejects.
 
     Raises:
         FileRefusedError: The file as a whole is bad, or does not fit the table.
@@ -88,7 +91,7 @@ def write_rows(
 
 
 def _one_ahead(items: Iterator[Item]) -> Iterator[Item]:
-    """Yield the same items, and make each next one in a second thread meanwhile."""
+    """Yield the same items. A second thread makes the next item while the caller uses one."""
     with ThreadPoolExecutor(max_workers=1) as thread:
         following = thread.submit(next, items, None)
         while (item := following.result()) is not None:
@@ -148,7 +151,7 @@ class _Writer:
         self._statement = tables.copy_statement(cursor, load.table, columns, freeze=not has_rows)
         self._format = CopyFormat(load, len(columns.names))
         self._batch: list[Rows] = []
-        # The line from which on `SeenRows` may have missed duplicates.
+        # The first line at which `SeenRows` may have missed a duplicate.
         self._incomplete_from: int | None = None
         self._thread = ThreadPoolExecutor(max_workers=1)
         self._sending: Future[tuple[int, int]] | None = None
@@ -163,8 +166,8 @@ class _Writer:
                 self._finish()
                 self._delete_missed()
         finally:
-            # After an error a COPY may still run, and the connection must stay open until it
-            # ends. Cancel it, which opens a second connection, only if it does not end by itself.
+            # After an error a COPY may still run, and the connection must stay open until the COPY
+            # ends. Cancelling opens a second connection, so first give the COPY time to end.
             if self._sending is not None and wait([self._sending], timeout=1).not_done:
                 with contextlib.suppress(psycopg2.Error):
                     self._cursor.connection.cancel()
@@ -188,7 +191,7 @@ class _Writer:
             return
         self._batch.append(rows)
         size = sum(rows.encoded.nbytes for rows in self._batch)
-        if sum(map(len, self._batch)) >= MAX_ASKED or size >= MAX_WAITING:
+        if sum(map(len, self._batch)) >= MAX_BATCH_ROWS or size >= MAX_BATCH_BYTES:
             self._send_batch()
 
     def _send_batch(self) -> None:

@@ -178,7 +178,7 @@ def demo(settings: Settings) -> int:
 
 
 def _check(outcome: Outcome, truth_file: Path) -> int:
-    """Return 1 if a test failed unexpectedly, or if the sample was loaded and its truth differs."""
+    """Return 1 if a test failed unexpectedly, or if the loaded sample differs from its truth."""
     if not truth_file.exists() or outcome.loads["files"] != [SAMPLE]:
         return int(any(test["test_name"] != FAILS_BY_DESIGN for test in outcome.failed_tests))
     try:

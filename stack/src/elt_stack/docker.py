@@ -17,7 +17,8 @@ OLDEST_ENGINE = (25, 0)  # the first with `start_interval` of health checks
 OLDEST_COMPOSE = (2, 21)
 LEAST_MEMORY = 4 << 30  # bytes; 8 GB are comfortable
 INSTALL = "install it: https://docs.docker.com/engine/install/"
-# haproxy.cfg compares the data folder, byte by byte, with a JSON string that needs no escaping.
+# haproxy.cfg compares the data folder, byte by byte, with a string in a JSON request. The path must
+# therefore need no escaping in JSON.
 DATA_FOLDER = re.compile(r"[^\"\\\x00-\x1f\x7f-\U0010ffff]+")
 
 
@@ -49,7 +50,7 @@ def check_installed() -> None:
     """Check that the docker command exists.
 
     Raises:
-        StackError: it does not.
+        StackError: the command does not exist.
     """
     if shutil.which("docker") is None:
         raise StackError(
@@ -69,14 +70,14 @@ def explain_failures(settings: Settings) -> str:
 
 
 def containers(settings: Settings, *options: str) -> list[dict[str, Any]]:
-    """Return the output of `docker compose ps`, one item per container.
+    """Return the output of `docker compose ps`.
 
     Args:
-        settings: of the stack.
-        *options: of `docker compose ps`; `--all` includes containers that have ended.
+        settings: the settings of the stack.
+        *options: the options of `docker compose ps`; `--all` includes containers that have ended.
 
     Returns:
-        Nothing if Docker is not installed.
+        One item per container; an empty list if Docker is not installed.
     """
     if shutil.which("docker") is None:
         return []

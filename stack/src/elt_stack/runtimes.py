@@ -131,7 +131,7 @@ def running_runtime(settings: Settings) -> Runtime | None:
 
 
 def runtime_by_name(name: str, settings: Settings) -> Runtime:
-    """Return the runtime of that name. Its stack need not be running.
+    """Return a runtime by its name. The stack need not be running.
 
     Raises:
         StackError: the name is unknown.

@@ -29,7 +29,7 @@ def run_dag(settings: Settings, **params: object) -> dict[str, dict[str, Any]]:
     """Trigger the DAG, and print each task when it ends.
 
     Args:
-        settings: of the stack.
+        settings: the settings of the stack.
         **params: the fields of the trigger form.
 
     Returns:

@@ -18,18 +18,18 @@ ROLE_PASSWORDS = ("LOADER_PASSWORD", "TRANSFORMER_PASSWORD", "REPORTER_PASSWORD"
 METADATA_PASSWORDS = ("AIRFLOW_DB_PASSWORD", "SUPERSET_DB_PASSWORD")
 # Logins and passwords that attackers try first. Refused outside dev and test.
 WELL_KNOWN = {"airflow", "admin", "postgres", "password", "secret", "changeme", "warehouse"}
-# Passwords stand unescaped in .env files, in database addresses and in JSON. These characters mean
-# themselves in all three. `make env` generates secrets that end in "=".
+# Passwords are written unescaped into .env files, database addresses and JSON. These characters
+# need no escaping in any of the three. "=" is one, because secrets of `make env` end in it.
 PASSWORD = re.compile(r"[A-Za-z0-9._~=-]+")
 DEFAULTS = {"ALERT_URL": "none"}  # for settings that may be empty
-# The key length stands in superset/service.env, because Superset's container checks it too.
+# The key length is declared in superset/service.env, because Superset's container checks it too.
 SHORTEST_KEY = int(dotenv_values(PROJECT / "superset" / "service.env")["SHORTEST_KEY"] or 0)
 # Shortest secret outside dev and test, in characters, by the end of the setting's name.
 SHORTEST = {"_PASSWORD": 12, "_KEY": SHORTEST_KEY, "_SECRET": SHORTEST_KEY}
 
 
 def shortest_secret(name: str) -> int:
-    """Return the shortest length of a secret, in characters; 0 if the setting is no secret."""
+    """Return the least length of a secret, in characters; 0 if the setting is no secret."""
     return next((length for end, length in SHORTEST.items() if name.endswith(end)), 0)
 
 

@@ -1,7 +1,7 @@
 """Normalise the objects of a Superset export, so that equal objects give equal YAML.
 
-Superset's export contains values that it computes, that repeat its defaults, or that differ between
-installations. Here they are removed, and the rest gets a fixed order.
+Superset's export contains computed values, repeated defaults, and values that differ between
+installations. This module removes them and gives the rest a fixed order.
 """
 
 from __future__ import annotations

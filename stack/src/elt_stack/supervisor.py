@@ -31,7 +31,7 @@ LONGEST_SOCKET_PATH = 100
 
 
 def last_line(log: Path) -> str:
-    """Return the last line of a log that is not blank: usually the reason of a failure."""
+    """Return the last non-blank line of a log, which is usually the reason for a failure."""
     lines = log.read_text(errors="replace").split("\n") if log.exists() else []
     return next((line.strip() for line in reversed(lines) if line.strip()), "its log is empty")
 
@@ -75,11 +75,11 @@ class Supervisor:
             return False
 
     def processes(self) -> list[dict[str, Any]]:
-        """Return each process's name, statename, pid and description; nothing if none runs."""
+        """Return each process's name, statename, pid and description; empty if none runs."""
         return list(self.api.getAllProcessInfo()) if self.is_running() else []
 
     def up(self, airflow_answers: Callable[[], bool]) -> None:
-        """Start every process that is not running. Doing so again is safe and quick.
+        """Start every process that is not running. A second call is safe and quick.
 
         Args:
             airflow_answers: returns whether Airflow's api-server answers.
@@ -102,7 +102,7 @@ class Supervisor:
         # The scheduler comes after the api-server: it resumes an interrupted run at once, and the
         # tasks of that run call the api-server.
         self._start("airflow-scheduler")
-        # Superset starts while the DAG runs, which keeps only one core busy.
+        # A run of the DAG keeps only one core busy, so Superset can start during the first run.
         self._start("superset")
 
     def start_postgres(self) -> None:
@@ -173,7 +173,7 @@ class Supervisor:
             seconds: the longest time to wait.
 
         Raises:
-            StackError: the process ended, or the time is over.
+            StackError: the process ended, or the time is up.
         """
         deadline = time.monotonic() + seconds
         first_pid = self.api.getProcessInfo(program)["pid"]
@@ -201,7 +201,7 @@ class Supervisor:
     def _start_supervisord(self) -> None:
         settings = self.settings
         # supervisord passes its environment on to each process. `elt exec superset` needs all
-        # settings. Airflow runs the code of DAGs, so it must not see the secrets of the others.
+        # settings. Airflow runs the code of DAGs, so it must not see other secrets.
         hidden = [n for n in settings.values if is_secret(n) and not n.startswith("AIRFLOW_")]
         environment = settings.values | airflow_environment(settings) | {
             "AS_AIRFLOW": shlex.join(["env", *(f"-u{name}" for name in hidden)]),

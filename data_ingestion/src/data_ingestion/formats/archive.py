@@ -2,8 +2,8 @@
 
 The limits hold whatever size the zip's directory states.
 
-A plain CSV in a zip needs no bound, because it is read as a stream. A workbook does: its parts are
-XML, some are held in memory as a whole, and others grow while they are read.
+A plain CSV in a zip needs no limit, because it is read as a stream. A workbook needs limits: its
+parts are XML, some are held in memory as a whole, and others grow while they are read.
 """
 
 import zipfile
@@ -15,10 +15,10 @@ from data_ingestion.formats.private_apis import directory_size
 
 # ZipFile holds the directory in memory. This size is enough for some ten thousand files.
 MAX_DIRECTORY = 1 << 20
-# For other methods, such as bzip2, Python unpacks everything that a few bytes stand for at once,
-# which can be gigabytes.
+# With other methods, such as bzip2, Python unpacks a chunk as a whole: a few bytes can become
+# gigabytes.
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-# The limit for a part of a workbook without a limit of its own. openpyxl turns the part into
+# The limit for parts of a workbook that have no limit of their own. openpyxl turns a part into
 # objects, which take some hundred times its size.
 MAX_PART = 4 << 20
 READ_SIZE = 1 << 14
@@ -34,7 +34,7 @@ def check_member(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:
     """Return the directory's entry of a file that can be unpacked as a stream.
 
     Raises:
-        InputError: The file has a password, or a compression method other than deflate.
+        InputError: The file has a password, or is compressed with a method other than deflate.
     """
     member = archive.getinfo(name)
     if member.flag_bits & 1:

@@ -1,9 +1,9 @@
 """Render a cell's value with its number format, as a spreadsheet shows it and saves it as CSV.
 
-The formats are those of ECMA-376 part 1, section 18.8.31. Supported are the ones that tables of
-data use: literals, digits, grouping, scaling, per cent, currency, sections by sign, dates and
-times. Others (fractions, exponents, conditions, elapsed time) are refused. Built-in format 14, the
-"short date" of the reader's country, is rendered as in the United States.
+The formats are those of ECMA-376 part 1, section 18.8.31. This module supports the ones that tables
+of data use: literals, digits, grouping, scaling, per cent, currency, sections by sign, dates and
+times. It refuses all others (fractions, exponents, conditions, elapsed time). It renders built-in
+format 14, the "short date" of the reader's country, as in the United States.
 
 One result differs from a spreadsheet's on purpose: General keeps all digits of a number
 (409000611074, not 4.09001E+11).

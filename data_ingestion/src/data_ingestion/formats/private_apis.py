@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 def directory_size(file: IO[bytes]) -> int | None:
-    """Return the size in bytes of a zip's directory, or None if the file is no zip.
+    """Return the size in bytes of a zip's directory, or None if the file is not a zip.
 
     ZipFile takes the size from the same record, and its constructor reads the whole directory into
-    memory. The size must therefore be checked before.
+    memory. The size must therefore be checked before a ZipFile is created.
     """
     end = zipfile._EndRecData(file)  # type: ignore[attr-defined]
     return int(end[zipfile._ECD_SIZE]) if end else None  # type: ignore[attr-defined]
@@ -27,7 +27,7 @@ def sheet_parser(source: Any, shared_strings: list[str], workbook: "Workbook") -
     """Return openpyxl's parser of a sheet's rows.
 
     Only its `parse_row(element)` and `row_dimensions` are used. The public reader keeps every row
-    in memory and believes the size that the sheet states.
+    in memory and trusts the size that the sheet states.
     """
     from openpyxl.worksheet._reader import WorkSheetParser  # slow to import, rarely needed
 

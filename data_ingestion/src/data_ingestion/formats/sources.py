@@ -28,7 +28,7 @@ REFUSED = {
     b"\xfd7zXZ": "is compressed with xz: use gzip, or decompress it first",
 }
 GZIP, ZIP, EMPTY_ZIP = b"\x1f\x8b", b"PK\x03\x04", b"PK\x05\x06"
-# The errors of a damaged archive. OSError comes from seeking to a negative offset that it states.
+# The errors of a damaged archive. A negative offset in the archive causes OSError.
 DAMAGED = (EOFError, OSError, RuntimeError, struct.error, zipfile.BadZipFile, zlib.error)
 
 
@@ -36,7 +36,7 @@ class Readable(Protocol):
     """A binary file: plain, or unpacked by gzip or zipfile."""
 
     def read(self, size: int, /) -> bytes:
-        """Return up to `size` bytes; none at the end."""
+        """Return up to `size` bytes, and b"" at the end."""
 
 
 class Source:
@@ -196,7 +196,7 @@ class Source:
                 yield from _read_unpacked(unpacked)
 
     def _decoded(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
-        """Convert to UTF-8. From UTF-8 only the mark is removed: `RecordReader` checks the rest."""
+        """Convert to UTF-8. UTF-8 only loses its byte order mark: `RecordReader` checks it."""
         first = next(chunks, b"")
         if codecs.lookup(self._encoding).name in ("utf-8", "utf-8-sig"):
             if first.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):

@@ -1,10 +1,10 @@
 """The first sheet of an Excel workbook (.xlsx), as the CSV that a spreadsheet program saves.
 
-The same statement therefore has the same `_row_hash` as a workbook and as CSV. For a formula the
-file holds the value that the spreadsheet program computed last, and that value is used.
+The same statement therefore has the same `_row_hash` as a workbook and as CSV. For a formula,
+the text is the value that the spreadsheet program computed last and stored in the file.
 
 openpyxl reads styles, strings and cells. This module walks through the rows itself, because
-openpyxl keeps every row it has read and believes the size that the sheet states.
+openpyxl keeps every row that it has read, and trusts the size that the sheet states.
 """
 
 import csv
@@ -51,8 +51,8 @@ def sheet_as_csv(file: IO[bytes], dialect: Dialect) -> Iterator[bytes]:
     A row is as wide as the first row that has values, or wider if its own values need it.
 
     Raises:
-        InputError: The file is no readable workbook or unpacks to more than the limits, or a cell
-            has a number format that is not supported.
+        InputError: The file is not a readable workbook, unpacks to more than the limits, or has a
+            cell with a number format that is not supported.
     """
     # openpyxl warns about styles and extensions that it ignores. None of them affects values.
     warnings.filterwarnings("ignore", module="openpyxl")

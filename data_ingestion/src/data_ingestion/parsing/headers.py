@@ -19,8 +19,8 @@ from data_ingestion.errors import InputError, printable
 from data_ingestion.model import Dialect
 from data_ingestion.parsing.scanner import Records
 
-# With fewer names a row of data could equal a header: it may well have the names of one or two
-# columns as values.
+# Shorter headers are not looked for: a row of data may well have the names of one or two columns as
+# its values.
 MIN_NAMES = 3
 # The first bytes of a record rule out almost every row of data. Only the remaining records are
 # parsed.

@@ -90,12 +90,12 @@ class RecordReader:
 
         Raises:
             InputError: The bytes are not UTF-8, a line does not end within MAX_RECORD bytes, or
-                another header has its columns in other places.
+                another header has other columns, or has them in another order.
         """
         consumed, size = 0, 0
         while self._fill(wanted=not consumed or len(self._rest) <= WINDOW // 2):
             data = self._rest
-            # If more than a window held no end of a record, a single long record fills it.
+            # If no record ended in more than a window of data, the data begins with a long record.
             is_long = not consumed and size > WINDOW
             for records in self._scan_one(data) if is_long else self._scan_window(data):
                 self._check_text(data, records.consumed)
@@ -127,12 +127,12 @@ class RecordReader:
         if not chunk and not self._ended:
             self._ended = True
             if self._rest and not self._rest.endswith(b"\n"):
-                chunk = b"\n"  # the last line may lack its end
+                chunk = b"\n"  # the last line may lack its line end
         self._rest += chunk
         return bool(self._rest)
 
     def _is_final(self, data: bytes, start: int) -> bool:
-        """Return whether the record at `start` must end in `data`, or else is broken."""
+        """Return whether the record at `start` is broken if it does not end in `data`."""
         if self._ended or len(data) - start < self._max_record:
             return self._ended and start < len(data)
         if data.find(b"\n", start) < 0:

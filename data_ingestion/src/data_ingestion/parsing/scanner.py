@@ -33,7 +33,7 @@ class Records:
         consumed: The offset at which the next scan starts.
         next_line: The physical line at that offset.
         broken: The reason for each record that breaks the rules, by the record's index.
-        clean: Whether no record broke the rules.
+        clean: False if `scan_fast` stopped before a record that breaks the rules.
     """
 
     starts: Integers
@@ -67,8 +67,8 @@ def scan_fast(data: bytes, line: int, dialect: Dialect) -> Records:
     stops = at[end] + 1
     starts = np.concatenate(([0], stops[:-1]))[: len(stops)]
     lines = line + np.concatenate(([0], is_end[:-1] + 1))[: len(stops)]
-    # The delimiters before a record's end are the items of `at` before it, without the ends of
-    # earlier records, the quotes, and the items between quotes.
+    # To count the delimiters before the end of a record, count the items of `at` before that end,
+    # and subtract the ends of earlier records, the quotes, and the items between quotes.
     opening, closing = quotes[0::2], quotes[1::2]
     quoted = np.cumsum(closing - opening[: len(closing)] - 1)
     quoted = np.concatenate(([0], quoted))[quotes_before // 2]

@@ -24,11 +24,12 @@ def read_values(block: Block, columns: Columns, n_fields: int, dialect: Dialect)
         dialect: How the CSV is written; the block is always UTF-8.
 
     Raises:
-        RuntimeError: pandas found another number of rows than the block has records.
+        RuntimeError: pandas read more or fewer rows than the block has records.
     """
     data, n_extra = block.data, 0
     if data.startswith(BOM):
-        # pandas would drop the mark, which is part of a value here. A row before it prevents that.
+        # pandas would drop the mark, which is part of a value here. An extra row of empty fields
+        # before the mark prevents that.
         data, n_extra = dialect.delimiter.encode() * (n_fields - 1) + b"\n" + data, 1
     frame = pd.read_csv(
         io.BytesIO(data),

@@ -1,7 +1,7 @@
-"""The connection to the warehouse: retries while the server is away, and errors put into words.
+"""The connection to the warehouse: retries while it is not available, and errors for people.
 
 libpq's own environment (PGHOST, PGPORT, PGUSER, PGPASSWORD, PGDATABASE and so on) names the server
-and the role. Nothing else does.
+and the role. The loader has no setting of its own for them.
 """
 
 import logging
@@ -42,7 +42,7 @@ PEER_TIMEOUTS = {
     "keepalives_count": 3,
     "tcp_user_timeout": 60_000,  # milliseconds, for data that was sent and not acknowledged
 }
-# Advice for people, by SQLSTATE. It follows the server's own line in the message.
+# Advice for people, by SQLSTATE. The message has the server's own line before the advice.
 ADVICE = {
     "42501": "the role lacks a right: run init_db.sql as a superuser, or set PGUSER to the loader",
     "3F000": "the schema raw does not exist: run init_db.sql as a superuser",
@@ -71,9 +71,9 @@ class Patience:
 
 
 class Warehouse:
-    """Runs work in transactions, and repeats it from the beginning when the server was away.
+    """Runs work in transactions, and repeats it from the beginning after a transient failure.
 
-    `patience` is the time in seconds to wait for the server before each piece of work fails.
+    `patience` is the time in seconds to wait for the server in each call of `run`.
     """
 
     def __init__(self, patience: float = 30.0) -> None:
@@ -147,14 +147,14 @@ class Warehouse:
 
 
 def _is_transient(error: Exception, lost: bool) -> bool:
-    """Return whether a retry can succeed: the server was away, and did not refuse the work."""
+    """Return whether a retry can succeed, because the server did not refuse the work itself."""
     code = getattr(error, "pgcode", None) or ""
     if code:
         return code in TRANSIENT_STATES or code.startswith("08")
     text = str(error)
     if any(part in text for part in TRANSIENT_TEXTS):
         return True
-    # libpq gives a refused connection no code. A refusal by the server itself contains FATAL.
+    # libpq sets no SQLSTATE when a connection fails. If the server refuses it, the text has FATAL.
     return lost and "FATAL" not in text and "no password supplied" not in text
 
 
@@ -171,11 +171,11 @@ def _explain(error: Exception) -> str:
 
 
 def _first_line(error: Exception) -> str:
-    if not isinstance(error, psycopg2.Error):  # psycopg2 raises others when a COPY is cut off
+    if not isinstance(error, psycopg2.Error):  # psycopg2 has other errors for a broken COPY
         return "the connection was lost"
     text = (error.diag.message_primary or str(error)).strip()
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    # libpq tries every address of a host (::1, 127.0.0.1). The last failure says the most.
+    # libpq tries every address of a host (::1, 127.0.0.1). Report the last failure.
     failures = [line for line in lines if "failed" in line or "FATAL" in line]
     lines = failures[-1:] or lines
     return printable(lines[0] if lines else type(error).__name__).rstrip(".")

@@ -1,9 +1,10 @@
 """Keep psycopg2 from printing an error of a COPY, with a row of data in it.
 
 psycopg2 2.9 reports an error of a COPY twice when the server ends the session: it raises an
-exception, and it prints one through `sys.excepthook`. The hook belongs to the whole process and a
-COPY runs in a thread, so the hook of this module is installed once, stays, and hides only errors
-of threads that are inside a COPY. See docs/decisions/0007-psycopg2-for-the-loader.md.
+exception, and it prints one through `sys.excepthook`. That hook belongs to the whole process, but a
+COPY runs in one thread. This module therefore installs its hook once, never removes it, and hides
+only the errors of threads that are inside a COPY. See
+docs/decisions/0007-psycopg2-for-the-loader.md.
 """
 
 import sys

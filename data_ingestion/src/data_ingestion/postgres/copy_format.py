@@ -7,8 +7,8 @@ text format: nothing is escaped, and hashes, numbers and times need no parsing.
 The hash, stored as `_row_hash`, is public: XXH3 with 128 bits and seed 0 over the row's values as
 such fields, in UTF-8 and in the order of the table's columns. Two different rows never have the
 same bytes. With `--duplicates keep`, the hash of the n-th equal row of a file also covers n, as
-eight more bytes, big-endian. All rows of a table have the same number of fields, so these bytes
-cannot be mistaken for another row.
+eight more bytes, big-endian. All rows of a table have the same number of fields, so a row with
+these bytes never equals another row.
 """
 
 from collections.abc import Sequence
@@ -65,7 +65,7 @@ def hash_rows(rows: pa.Array) -> Hashes:
 def hash_occurrences(rows: pa.Array, numbers: NDArray[np.int64]) -> Hashes:
     """Return the hash of each encoded row as the n-th equal one of its file.
 
-    For n = 1 that is the row's own hash.
+    For n = 1 the result is the row's own hash.
     """
     return _hash(
         [

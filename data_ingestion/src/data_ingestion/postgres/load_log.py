@@ -62,7 +62,7 @@ comment on table raw._rejects is 'Lines that did not fit their file''s header';
 
 
 def create_tables(cursor: Cursor) -> None:
-    """Create raw._loads and raw._rejects, or add what an older version of them lacks."""
+    """Create raw._loads and raw._rejects, and add columns and indexes that older ones lack."""
     query = (
         "select num_nulls(to_regclass('raw._loads'), to_regclass('raw._rejects'),"
         " to_regclass('raw._loads_gone')) > 0"
@@ -97,7 +97,7 @@ def next_load_id(cursor: Cursor, table: str) -> int:
 
 
 def is_size_known(cursor: Cursor, load: Load) -> bool:
-    """Return whether a file of the same size was loaded. If not, its hash need not be computed."""
+    """Return whether a file of the same size was loaded. If not, the file cannot be known."""
     query = (
         "select exists (select from raw._loads where table_name = %s and file_size = %s"
         " and status = 'loaded' and duplicates = %s)"
@@ -169,8 +169,8 @@ def _has_rows(cursor: Cursor, table: str, load_id: int) -> bool:
 def _gone_loads(cursor: Cursor, table: str, first: int, last: int) -> list[int]:
     """Return the loads from `first` to `last` that stored rows and have none now, in order.
 
-    Each load takes one lookup in the block range index, which ends at the load's first row. The
-    distinct _load_ids would take a scan of the whole table. With very many loads such a scan is
+    The query looks up each load in the block range index, and stops at the load's first row. A
+    query for the distinct _load_ids would scan the whole table. With very many loads the scan is
     cheaper, and the planner is free to choose it.
     """
     has_no_rows: Composable = SQL("true")
@@ -190,7 +190,7 @@ def _gone_loads(cursor: Cursor, table: str, first: int, last: int) -> list[int]:
 
 
 def is_written(cursor: Cursor, load: Load) -> bool:
-    """Return whether raw._loads has this very attempt.
+    """Return whether raw._loads has this attempt to load the file.
 
     A client that loses its connection during a commit does not know whether the commit succeeded.
     """

@@ -70,13 +70,14 @@ def open_table(cursor: Cursor, table: str, columns: Columns) -> tuple[Columns, b
 def _reset_if_empty(cursor: Cursor, table: str) -> bool:
     """Truncate a table without rows and drop its indexes; return whether it had no rows.
 
-    COPY writes nothing to the write-ahead log for a table that its transaction truncated.
+    With `wal_level = minimal`, COPY into a table that its own transaction truncated skips the
+    write-ahead log.
     """
     has_rows = SQL("select exists (select from {})").format(relation(table))
     if fetch_value(cursor, has_rows):
         return False
-    # A session that ignores the advisory lock may have added rows since. Check again, with the
-    # table locked.
+    # A session that ignores the advisory lock may have added rows since. Lock the table and check
+    # again.
     cursor.execute(SQL("lock table {} in access exclusive mode").format(relation(table)))
     if fetch_value(cursor, has_rows):
         return False
@@ -104,9 +105,9 @@ def _create_table(cursor: Cursor, table: str, names: Sequence[str]) -> None:
 def create_indexes(cursor: Cursor, table: str) -> None:
     """Create the table's indexes if they do not exist.
 
-    After the first load this is cheaper than before it. The unique index is the last guard
-    against duplicates. The rows of one load are neighbours, so a block range index, which is tiny,
-    finds them.
+    Creating them is cheaper after the first load than before it. The unique index is the last guard
+    against duplicates. The rows of one load are neighbours, so a block range index is enough to
+    find them, and it is tiny.
     """
     for suffix, statement in INDEXES.items():
         index = Identifier(_index_name(table, suffix))
@@ -118,7 +119,7 @@ def _index_name(table: str, suffix: str) -> str:
 
 
 def existing_hashes(cursor: Cursor, table: str, hashes: IO[bytes]) -> bytes:
-    """Return those of the given hashes that the table has, 16 bytes each.
+    """Return the given hashes that the table already has, 16 bytes each.
 
     Args:
         cursor: A cursor of the load's transaction.
@@ -155,7 +156,7 @@ def delete_duplicates(cursor: Cursor, table: str, first_line: int) -> int:
         " where row._row_hash = repeated._row_hash and row._source_line > repeated.first_line"
     ).format(relation(table), relation(table))
     # The table is new, so the planner has no statistics. It would expect a few groups and build a
-    # hash table that exceeds its memory. A sort does not.
+    # hash table that exceeds its memory. A sort keeps within it.
     cursor.execute("set local enable_hashagg = off")
     cursor.execute(statement, (first_line,))
     return cursor.rowcount

@@ -1,7 +1,7 @@
 """`make backup`: dump the databases of the running stack into a new folder.
 
-The folder is called `….partial` until the backup is complete: each dump was read once to its end,
-and all files are on the disk. A failure removes the partial folder.
+A backup is complete when each dump has been read to its end and all files are on the disk. Until
+then the folder is called `….partial`. A failure removes the partial folder.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from elt_stack.settings import Settings
 
 BLOCK = 1 << 20  # bytes
 # A first load into an empty table uses COPY FREEZE: older snapshots see its rows, but not the rest
-# of its transaction. The locks wait until such a load has ended. The snapshot is taken after them.
+# of its transaction. The locks wait until such a load has ended. The snapshot follows the locks.
 SNAPSHOT = r"""
 select coalesce('lock table ' || string_agg(c.oid::regclass::text, ', ' order by c.oid)
                 || ' in access share mode', 'select') as lock

@@ -3,7 +3,7 @@
 20261122T030000Z/
     superset.dump  airflow.dump  warehouse.dump    in pg_dump's custom format
     manifest.json                                  versions, sizes and key fingerprints
-    SHA256SUMS                                     checksums, for `sha256sum --check` as well
+    SHA256SUMS                                     checksums, in the format of `sha256sum --check`
 """
 
 from __future__ import annotations
@@ -110,12 +110,12 @@ class Manifest:
         """Check that this project can use some databases of the backup.
 
         Args:
-            settings: of the stack that is to use the databases.
+            settings: the settings of the stack that is to use the databases.
             names: the databases.
 
         Raises:
-            StackError: a key of the backup is not that of .env, or Airflow or Superset is older
-                here.
+            StackError: a key of the backup differs from the key in .env, or this project has an
+                older Airflow or Superset.
         """
         for name in (name for name in KEYS if name in names):
             key = KEYS[name]
@@ -165,14 +165,14 @@ def fingerprint(key: str) -> str:
 
     HMAC-SHA256 with the key reveals nothing about a random key, and both keys are random (32 and 64
     bytes from `make env`). A weak key of a user's own could be guessed, but a slow hash would not
-    prevent that: the dumps beside the manifest are encrypted with the same key, and a guess can be
-    tested on them as fast.
+    prevent that: the dumps beside the manifest contain secrets encrypted with the same key, and a
+    guess can be tested on those secrets as fast.
     """
     return hmac.digest(key.encode(), b"elt-stack backup key", "sha256").hex()
 
 
 def fingerprint_fits(key: str, expected: str) -> bool:
-    """Return whether a fingerprint is that of a key.
+    """Return whether a fingerprint belongs to a key.
 
     Manifests of format 1 have `salt$digest`, where digest is the scrypt hash of the key.
     """

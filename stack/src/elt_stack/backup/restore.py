@@ -1,4 +1,4 @@
-"""`make restore`: replace the databases by those of a backup.
+"""`make restore`: replace the databases with those of a backup.
 
 Each dump is restored into a new database beside the existing one. When all are complete, the
 databases' clients are stopped and the names are swapped. A failure before that changes nothing.
@@ -26,11 +26,11 @@ def find_backup(settings: Settings, name: str) -> Path:
     """Return the folder of a backup.
 
     Args:
-        settings: of the stack.
+        settings: the settings of the stack.
         name: the backup's path, or its name in BACKUP_DIR.
 
     Raises:
-        StackError: the name is empty. The message contains that of the newest backup.
+        StackError: the name is empty. The message names the newest backup.
     """
     if name:
         inside = settings.backup_dir / name
@@ -42,10 +42,11 @@ def find_backup(settings: Settings, name: str) -> Path:
 
 
 def restore(settings: Settings, name: str, only: str | None, *, confirmed: bool) -> None:
-    """Replace the databases, or one of them, by those of a backup. Start the stack with them.
+    """Replace the databases, or one of them, with those of a backup. Start the stack with them.
 
     Args:
-        settings: of the stack. If no stack is running, one of the backup's runtime is started.
+        settings: the settings of the stack. If no stack is running, one is started in the backup's
+            runtime.
         name: see `find_backup`.
         only: a database; None for all.
         confirmed: False asks the user first.
@@ -115,7 +116,7 @@ def _replace(runtime: Runtime, folder: Path, names: Collection[str]) -> None:
     """Restore the dumps into new databases, then swap the names.
 
     Raises:
-        StackError: a step failed. The previous databases have their names.
+        StackError: a step failed. The previous databases keep their names.
     """
     try:
         for name in names:
