@@ -1,12 +1,14 @@
 """The checks of `make up`, and the environment of `docker compose`, without an engine."""
 
 import os
+import re
 import shutil
 
 import pytest
 
 from elt_stack import docker
 from elt_stack import settings as module
+from elt_stack.environments import ADDRESSES
 from elt_stack.errors import StackError
 from elt_stack.ports import PORTS, free_port
 from elt_stack.settings import PROJECT, Settings
@@ -70,6 +72,15 @@ def test_compose_gets_no_data_folder_if_none_is_set(project, monkeypatch):
     monkeypatch.delenv("DATA_FOLDER")
     write_env(project, "DATA_DIR=")
     assert "DATA_FOLDER" not in docker.compose_environment(Settings.read())
+
+
+def test_a_variable_of_the_shell_does_not_change_the_addresses_of_containers(project, monkeypatch):
+    write_env(project, "DATA_DIR=bank")
+    text = "".join(path.read_text() for path in PROJECT.glob("*/service.env"))
+    assert set(re.findall(r"\$\{(\w+):-", text)) == {*ADDRESSES, "ALERT_URL"}
+    for name in ADDRESSES:
+        monkeypatch.setenv(name, "elsewhere")
+    assert "elsewhere" not in docker.compose_environment(Settings.load()).values()
 
 
 @pytest.mark.parametrize("name", ['a"b', "a\\b", "Zürich"])

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 from typing import Any
 
+from elt_stack.environments import ADDRESSES
 from elt_stack.errors import StackError
 from elt_stack.ports import PORTS, check_port
 from elt_stack.settings import PROJECT, Settings
@@ -26,9 +27,11 @@ def compose_environment(settings: Settings) -> dict[str, str]:
     """Return the environment for a `docker compose` command.
 
     Compose gets the settings as Settings has read them, so that .env has one reader. DATA_FOLDER is
-    the absolute path of DATA_DIR, which the engine mounts into the containers of tasks.
+    the absolute path of DATA_DIR, which the engine mounts into the containers of tasks. A variable
+    of the shell does not change the addresses of containers.
     """
-    environment = os.environ | {name: value for name, value in settings.values.items() if value}
+    environment = {name: value for name, value in os.environ.items() if name not in ADDRESSES}
+    environment |= {name: value for name, value in settings.values.items() if value}
     if settings["DATA_DIR"]:
         environment["DATA_FOLDER"] = str(settings.data_dir)
     return environment

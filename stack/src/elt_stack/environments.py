@@ -22,6 +22,9 @@ INHERITED = ("HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "PATH", "TMPDIR", "TZ"
 # In `${NAME:?message}`, `:?message` makes Compose report a missing value. python-dotenv does not
 # know this syntax, so it is removed. Settings.load has reported missing values before.
 REQUIRED = re.compile(r":\?[^}]*")
+# Variables of service.env for the addresses of other services. Their defaults are those of the
+# containers.
+ADDRESSES = ("WAREHOUSE_HOST", "WAREHOUSE_SERVER_PORT", "METADATA_ADDRESS", "AIRFLOW_ADDRESS")
 # Superset's process also creates the administrator. In Docker, superset-init creates it.
 SUPERSET_LOGIN = ("SUPERSET_ADMIN_USER", "SUPERSET_ADMIN_PASSWORD")
 
