@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from itertools import islice
@@ -83,6 +84,22 @@ def load(*arguments: str | Path) -> None:
     assert cli.main(["load", *map(str, arguments)]) == 0
 
 
+def read_server(cursor, database: str) -> tuple:
+    """Return the server's counts once no loader has a session.
+
+    A session adds its counts to the server's when it ends, which is after the client has closed it.
+    """
+    deadline = time.monotonic() + 30
+    while True:
+        cursor.execute("select from pg_stat_activity where application_name = 'data-ingestion'")
+        if not cursor.rowcount:
+            break
+        assert time.monotonic() < deadline, "a loader's session does not end"
+        time.sleep(0.01)
+    cursor.execute(SERVER, (database,))
+    return cursor.fetchone()
+
+
 @contextmanager
 def server_counts(database: str) -> Iterator[dict[str, int]]:
     """Count traffic and server work in the block. The block must not leave a session open."""
@@ -93,16 +110,14 @@ def server_counts(database: str) -> Iterator[dict[str, int]]:
         pytest.MonkeyPatch.context() as patch,
     ):
         connection.autocommit = True
-        cursor.execute(SERVER, (database,))
-        before = cursor.fetchone()
+        before = read_server(cursor, database)
         with counting(os.environ["PGHOST"], int(os.environ["PGPORT"])) as (port, traffic):
             patch.setenv("PGPORT", str(port))
             patch.setenv("PGSSLMODE", "disable")
             patch.setenv("PGGSSENCMODE", "disable")
             yield counts
-        cursor.execute(SERVER, (database,))
         names = ("blocks_touched", "log_bytes", "stored_bytes")
-        for name, now, then in zip(names, cursor.fetchone(), before, strict=True):
+        for name, now, then in zip(names, read_server(cursor, database), before, strict=True):
             counts[name] = int(now - then)
     counts["statements"] = traffic.statements
     counts["bytes_sent"], counts["bytes_received"] = traffic.bytes_sent, traffic.bytes_received
