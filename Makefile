@@ -1,6 +1,6 @@
 # Every command of the project. `make` prints the list.
 
-# The only place of uv's version is pyproject.toml. The image builds get it as a build argument.
+# Only pyproject.toml declares uv's version. The image builds get the version as a build argument.
 export UV_VERSION := $(shell sed -n 's/^required-version = "==\(.*\)"$$/\1/p' pyproject.toml)
 PYTHON ?= python3
 # uv lives in a folder of the project. Nothing is installed into the system.
@@ -177,20 +177,21 @@ clone:
 check-locks: $(UV)
 	@for project in $(PROJECTS); do $(UV) lock --check --quiet --project $$project || exit; done
 
-format: install-. ## Format Python and SQL, and correct the faults that have a safe correction
+format: install-. ## Format Python and SQL, and apply the safe fixes of ruff and sqlfluff
 	.venv/bin/ruff check --fix
 	.venv/bin/ruff format
 	.venv/bin/sqlfluff fix dbt/models dbt/tests
 
-# Three lanes, two at a time: the end-to-end lane mostly waits. Each lane starts its own Postgres.
-test: install install-. ## Run the tests, except those marked as long: 6 minutes on two cores
+# Run three groups of tests, two at a time, because the end-to-end group mostly waits. Each group starts
+# its own Postgres.
+test: install install-. ## Run all tests except the long ones: 6 minutes on two cores
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target \
 	    test-end-to-end test-components test-faults-warehouse
 
 .PHONY: test-all test-long test-long-components
 test-all: test test-long test-docker test-platforms ## Run all tests: 25 minutes (needs a Docker engine, and root on Debian)
 
-# The tests marked as long, in the lanes of `make test`.
+# Run the tests with the pytest marker `long`, in the groups of `make test`.
 test-long: MARKED := -m long
 test-long: install install-.
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target MARKED='$(MARKED)' \
@@ -202,7 +203,7 @@ test-long-components: install
 	    (cd dbt && .venv/bin/pytest --numprocesses=2 $(MARKED))'
 
 .PHONY: test-components test-end-to-end test-faults-warehouse test-faults-stacks test-bad-input
-# An empty MAKEFLAGS makes the suites of a lane run one after the other, despite --jobs above.
+# With an empty MAKEFLAGS, the suites of a group run one after the other, despite --jobs above.
 test-components: install
 	MAKEFLAGS= $(ELT) with-postgres -- $(MAKE) --no-print-directory \
 	    test-stack test-data-ingestion test-dbt test-airflow test-superset
@@ -213,7 +214,7 @@ test-end-to-end: install install-. browser
 test-faults-warehouse: install-. install-data_ingestion install-dbt faketime
 	.venv/bin/pytest tests/faults $(MARKED)
 
-# Without a Docker engine, the tests of containers are left out, and the tables lack their rows.
+# Without a Docker engine, the fault tests of containers do not run, and the tables lack their rows.
 FAULTS_OF_CONTAINERS = $(if $(shell docker info 2>/dev/null),$(wildcard tests/docker/*faults*.py))
 
 test-faults-stacks: install install-.
@@ -222,7 +223,7 @@ test-faults-stacks: install install-.
 test-bad-input: install
 	MAKEFLAGS= $(ELT) with-postgres -- $(MAKE) --no-print-directory test-data-ingestion test-dbt
 
-# The fault tests, in two lanes at a time. --keep-going: a failing lane must not discard the results of the others.
+# --keep-going: the failure of one group must not discard the results of the other groups.
 .PHONY: test-faults
 test-faults: export FAULTS := full
 test-faults: export PYTEST_ADDOPTS += --verbose -m ''
@@ -240,7 +241,7 @@ browser:
 faketime:
 	@scripts/get_faketime.sh
 
-screenshots: install install-. browser ## Take the README's screenshots from a stack started for them
+screenshots: install install-. browser ## Start a stack and take the README's screenshots
 	.venv/bin/pytest tests/test_browser.py --pictures docs/pictures
 
 .PHONY: test-stack test-data-ingestion test-dbt test-airflow test-superset
@@ -261,7 +262,7 @@ test-superset: install-superset install-data_ingestion install-dbt install-stack
 	cd superset && .venv/bin/pytest
 
 .PHONY: budget
-budget: install-stack install-data_ingestion ## Rewrite the budget of a load's cost, after a deliberate change
+budget: install-stack install-data_ingestion ## Rewrite the performance budget of a load, after a deliberate change
 	@cd data_ingestion && $(abspath $(ELT)) with-postgres -- .venv/bin/pytest --quiet --renew-budget tests/test_budget.py
 	@git diff --stat -- data_ingestion/tests/budget.json
 
@@ -274,7 +275,7 @@ test-platforms: install-. ## Run `make demo` on Debian 13 with its own Python (n
 
 ##@ Benchmarks
 
-# With OPTIONS ("--rows 1000000 --rounds 3", --help) the results are printed and not published.
+# With OPTIONS ("--rows 1000000 --rounds 3", or --help), the benchmark prints the results and publishes nothing.
 BENCH := $(ELT) with-postgres -- benchmarks/.venv/bin/python benchmarks/bench.py
 BENCH_NEEDS := install-stack install-data_ingestion install-dbt install-airflow install-superset install-benchmarks
 

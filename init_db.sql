@@ -1,10 +1,10 @@
--- Create the roles, schemas and grants of the warehouse. Safe to run again: each run creates
--- what is missing and sets all passwords and grants again.
+-- Create the roles, schemas and grants of the warehouse. You can run this script again at any time: it
+-- creates missing objects, and sets all passwords and grants again.
 --
 --   psql --dbname warehouse --file init_db.sql      (as a superuser)
 --
--- The passwords come from the environment (LOADER_PASSWORD, TRANSFORMER_PASSWORD,
--- REPORTER_PASSWORD), because `ps` would show them on a command line.
+-- The passwords come from the environment variables LOADER_PASSWORD, TRANSFORMER_PASSWORD and
+-- REPORTER_PASSWORD, because `ps` would show passwords on a command line.
 --
 --   role         raw            staging, marts, audit
 --   loader       writes         -
@@ -60,16 +60,16 @@ alter role reporter with login nosuperuser nocreatedb nocreaterole noreplication
 alter role loader set timezone = 'UTC';
 alter role transformer set timezone = 'UTC';
 alter role reporter set timezone = 'UTC';
--- Cancel the statement of a killed client within seconds, which releases its locks. By default the
--- server notices a closed connection only when it sends data.
+-- Cancel the statement of a killed client within seconds, so that its locks are released. By default,
+-- the server notices a closed connection only when the server sends data.
 alter role loader set client_connection_check_interval = '5s';
 alter role transformer set client_connection_check_interval = '5s';
 alter role reporter set client_connection_check_interval = '5s';
 -- Defence in depth: the grants below already limit reporter to reading.
 alter role reporter set default_transaction_read_only = on;
 
--- Drop the connection of a client that has vanished (machine or network failure) after a minute,
--- which releases its locks. With the default of most systems this takes more than two hours.
+-- After a failure of the client's machine or network, close the connection within a minute, so that its
+-- locks are released. With the defaults of most systems, this takes more than two hours.
 alter role loader set tcp_keepalives_idle = 30;
 alter role loader set tcp_keepalives_interval = 10;
 alter role loader set tcp_keepalives_count = 3;
@@ -91,8 +91,8 @@ comment on schema audit is 'Failing rows and the history of test results, writte
 
 -- Grants ------------------------------------------------------------------------------------
 
--- Revoke Postgres' default rights of every role: to connect, to create temporary tables, and to use
--- the schema `public`.
+-- Postgres gives every role the rights to connect, to create temporary tables and to use the schema
+-- `public`. Revoke these rights, and grant only the necessary ones.
 do $$
 begin
     execute format('revoke all on database %I from public', current_database());
@@ -101,8 +101,8 @@ begin
 end
 $$;
 revoke all on schema public from public;
--- No role may create functions. A function in a view or a trigger of the loader runs with the rights
--- of the role that uses the table, so the loader could act as transformer.
+-- No role may create functions. A function in a view or trigger runs with the rights of the role that
+-- uses the view or table. With a function in one of its tables, loader could act as transformer.
 revoke usage on language sql, plpgsql from public;
 
 grant usage, create on schema raw to loader;
@@ -110,7 +110,7 @@ grant usage on schema raw to transformer;
 grant usage, create on schema staging, marts, audit to transformer;
 grant usage on schema staging, marts, audit to reporter;
 
--- Existing tables, and tables that the loader and dbt will create.
+-- Grant read access to existing tables, and to tables that the loader and dbt will create.
 grant select on all tables in schema raw to transformer;
 grant select on all tables in schema staging, marts, audit to reporter;
 alter default privileges for role loader in schema raw grant select on tables to transformer;

@@ -1,9 +1,10 @@
--- Create the metadata databases of Airflow and Superset. Safe to run again.
+-- Create the metadata databases of Airflow and Superset. You can run this script again at any time.
 --
---   psql --file metadata_init.sql      (as a superuser; not in the warehouse)
+--   psql --file metadata_init.sql      (as a superuser, in any database except the warehouse)
 --
--- Each database belongs to a role of the same name, which can connect to neither the other one nor
--- the warehouse. The passwords come from the environment: AIRFLOW_DB_PASSWORD, SUPERSET_DB_PASSWORD.
+-- Each database belongs to a role of the same name. This role can connect to neither the other metadata
+-- database nor the warehouse. The passwords come from the environment variables AIRFLOW_DB_PASSWORD and
+-- SUPERSET_DB_PASSWORD.
 
 \set ON_ERROR_STOP on
 \set QUIET on

@@ -7,9 +7,11 @@ pip-audit asks OSV (https://osv.dev), or the service in OSV_URL. The file
 scripts/allowed_vulnerabilities.toml lists accepted vulnerabilities, each with a reason and an
 expiry date.
 
-Exit codes: 0 no vulnerability, or accepted ones only; 1 at least one that is not accepted; 2 the
-service did not answer, or did not report a vulnerability that is known to exist. In the last case
-nothing has been checked.
+Exit codes:
+    0  There is no known vulnerability, except accepted ones.
+    1  At least one known vulnerability is not accepted.
+    2  Nothing was checked: the service did not answer, or did not report a vulnerability that is
+       known to exist.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 PIP_AUDIT = Path(sys.executable).with_name("pip-audit")
-# Its vulnerabilities were published in 2014 and 2019. A service that reports none is not working.
+# jinja2 2.4.1 has vulnerabilities from 2014 and 2019. A service that reports none does not work.
 CANARY = "jinja2==2.4.1 --hash=sha256:" + "0" * 64 + "\n"
 # Licences with obligations for those who distribute the software.
 COPYLEFT = re.compile(r"\b[AL]?GPL|Affero|Lesser General|General Public|MPL|Mozilla|EPL|EUPL|CDDL")
@@ -45,7 +47,7 @@ print(json.dumps({f"{each.name} {each.version}": licence(each.metadata)
 
 
 class ServiceError(Exception):
-    """The check did not take place; the text is one line that says why."""
+    """The check could not run. The message states the reason in one line."""
 
 
 @dataclass(frozen=True, order=True)
@@ -112,7 +114,7 @@ def vulnerabilities(uv: str, projects: list[str]) -> int:
         ServiceError: the service does not work.
     """
     if not look_up(CANARY, "canary"):
-        raise ServiceError("the service reports none for jinja2 2.4.1, which has some")
+        raise ServiceError("the service reports none for jinja2 2.4.1, which has known ones")
     found = []
     for project in projects:
         export = [uv, "export", "--quiet", "--frozen", "--no-emit-local", "--all-groups"]

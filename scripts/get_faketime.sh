@@ -1,5 +1,5 @@
 #!/bin/sh
-# Install libfaketime, with which a test sets a server's clock back, unless the machine has it.
+# Install libfaketime, unless the machine has it. A test uses it to set a server's clock back.
 set -eu
 
 [ -z "$(find /usr/lib -name libfaketimeMT.so.1 2>/dev/null)" ] || exit 0

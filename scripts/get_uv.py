@@ -5,8 +5,8 @@
 
 The script needs only Python 3.8 or newer. It downloads the wheel from the package index (PyPI, or
 the index in UV_DEFAULT_INDEX or PIP_INDEX_URL, with or without a login) and compares the wheel with
-the hash that the index states. It falls back to pip where this fails: for example, this Python may
-have no certificates, or the index may not offer the JSON API.
+the hash that the index states. If this fails, the script installs uv with pip. For example, this
+Python may have no certificates, or the index may not offer the JSON API.
 """
 
 import base64

@@ -11,7 +11,9 @@ import re
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[1]
-SETTING = re.compile(r"^([A-Z][A-Z0-9_]*)=(.*)$", re.MULTILINE)
+# python-dotenv and Compose also accept blanks around the name, and `export` before it.
+NAME = r"^[ \t]*(?:export[ \t]+)?({})[ \t]*="
+SETTING = re.compile(NAME.format("[A-Z][A-Z0-9_]*") + "(.*)$", re.MULTILINE)
 BLANK = " \t\"'"  # a value of only these characters is empty
 
 
@@ -29,7 +31,7 @@ def fill(match: "re.Match[str]") -> str:
 
 def put(text: str, name: str, line: str) -> str:
     """Return the text of .env with a line in place of the empty setting, or appended."""
-    text, count = re.subn(f"^{name}=[{BLANK}]*$", line, text, flags=re.MULTILINE)
+    text, count = re.subn(NAME.format(name) + f"[{BLANK}]*$", line, text, flags=re.MULTILINE)
     return text if count else text.rstrip("\n") + f"\n{line}\n"
 
 

@@ -3,8 +3,8 @@
 
     python3 scripts/reliability.py RESULTS
 
-RESULTS is the folder that the tests received as RELIABILITY_RESULTS. It holds a file TABLE.json for
-each table: {"columns": [...], "rows": [[...], ...]}. The script replaces the text between
+RESULTS is the folder that the tests received as RELIABILITY_RESULTS. It contains a file TABLE.json
+for each table: {"columns": [...], "rows": [[...], ...]}. The script replaces the text between
 `<!-- table:TABLE -->` and `<!-- end -->`. A table without results stays unchanged and is reported.
 """
 

@@ -55,7 +55,8 @@ def secret_key() -> str:
     if os.environ.get("ELT_ENV") not in ("dev", "test"):
         if key in KNOWN_KEYS:
             raise SystemExit("SUPERSET_SECRET_KEY is publicly known: set your own in .env")
-        if len(key) < int(shortest := setting("SHORTEST_KEY")):
+        shortest = int(setting("SHORTEST_KEY"))
+        if len(key) < shortest:
             raise SystemExit(
                 f"SUPERSET_SECRET_KEY is too short: use at least {shortest} characters"
             )
@@ -117,11 +118,11 @@ FEATURE_FLAGS = {
 
 def FLASK_APP_MUTATOR(app: SupersetApp) -> None:  # noqa: N802 - Superset's name
     """Limit the login views. Superset calls this function with the new application."""
-    # AUTH_RATE_LIMIT alone limits neither login: the form is posted to a view that Superset does
-    # not limit, and the API has its own view.
+    # AUTH_RATE_LIMIT alone limits neither the login form nor the login API. The form posts to a
+    # view that Superset does not limit, and the API has a view of its own.
     limit, views = app.appbuilder.sm.limiter.limit, app.view_functions
-    for login in ("AuthDBView.login", "SecurityApi.login"):
-        views[login] = limit(AUTH_RATE_LIMIT, methods=["POST"])(views[login])
+    for name in ("AuthDBView.login", "SecurityApi.login"):
+        views[name] = limit(AUTH_RATE_LIMIT, methods=["POST"])(views[name])
 
 
 # Number format of the dashboard.

@@ -6,6 +6,7 @@ The tests of this file run in order on one stack, which is empty at first.
 from __future__ import annotations
 
 import re
+import time
 from decimal import Decimal
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -18,6 +19,7 @@ from support import PROJECT, THRESHOLD
 DASHBOARD = "/superset/dashboard/monitoring/"
 ALERT = "Alert: Accounts over the withdrawal threshold"
 CHARTS = len(list((PROJECT / "superset" / "assets" / "charts").glob("*.yaml")))
+CACHE_SECONDS = 30  # for which Superset keeps the data of a chart (superset_config.py)
 TIMEOUT = 60_000  # milliseconds, enough for steps that start processes
 
 
@@ -30,6 +32,7 @@ class Browser:
         self.superset = f"http://localhost:{environment['SUPERSET_PORT']}"
         self.requested: set[Request] = set()
         self.chart_data: list[int] = []
+        self.opened_at = 0.0  # when the dashboard was last drawn, on the monotonic clock
         context.on("request", lambda request: self.requested.add(request))
         # The browser announces a request before the page's content-security policy blocks it.
         context.on("requestfailed", self._forget_blocked)
@@ -59,6 +62,12 @@ class Browser:
             chart.scroll_into_view_if_needed()
             expect(chart.locator(".slice_container")).to_be_visible(timeout=TIMEOUT)
             expect(chart.locator(".loading")).to_have_count(0, timeout=TIMEOUT)
+        self.opened_at = time.monotonic()
+
+    def wait_for_fresh_data(self) -> None:
+        """Wait until the chart data of the last visit is no longer in Superset's cache."""
+        remaining = self.opened_at + CACHE_SECONDS + 1 - time.monotonic()
+        self.page.wait_for_timeout(max(remaining, 0) * 1_000)
 
     def take_screenshot(self, path: Path) -> None:
         """Save a screenshot of the whole page, scrolled to its top."""
@@ -135,6 +144,7 @@ def test_a_click_in_airflow_runs_the_dag(user, stack, pictures):
 
 
 def test_the_dashboard_shows_the_sums_of_the_file(user, truth, pictures):
+    user.wait_for_fresh_data()
     user.open_dashboard()
     user.assert_no_error()
     user.assert_no_horizontal_scroll()

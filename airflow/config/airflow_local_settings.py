@@ -19,12 +19,13 @@ def die_with_parent() -> None:
     """
     if sys.platform != "linux":
         return
-    set_parent_death_signal, libc = 1, ctypes.CDLL(None, use_errno=True)
+    pr_set_pdeathsig = 1  # from <linux/prctl.h>
+    libc = ctypes.CDLL(None)
     parent = os.getpid()
 
     def in_child() -> None:
         nonlocal parent
-        libc.prctl(set_parent_death_signal, signal.SIGKILL)
+        libc.prctl(pr_set_pdeathsig, signal.SIGKILL)
         if os.getppid() != parent:  # the parent died before prctl took effect
             os._exit(1)
         parent = os.getpid()

@@ -12,13 +12,13 @@ from common.component import component_task
 DOCS = """
 ### Transactions ELT
 
-Loads the bank's statements into the warehouse, builds staging and marts, and tests the result.
+Loads the bank's files into the warehouse, builds staging and marts, and tests the result.
 
 | task | runs | reads | writes |
 |---|---|---|---|
-| `parse_and_populate_csv` | the pandas loader | CSV files in the data folder | `raw.transactions` |
+| `parse_and_populate_csv` | the pandas loader | files in the data folder | `raw.transactions` |
 | `transform_data` | `dbt run` | `raw` | `staging.transactions`, `marts` |
-| `test_transformed_data` | `dbt test` | `staging`, `marts` | `audit` |
+| `test_transformed_data` | `dbt test` | `raw._loads`, `staging`, `marts` | `audit` |
 
 **Trigger it** with ▶. By default a run loads every file in the data folder whose name starts with
 `transactions`. It skips files that are already loaded and never adds a row twice, so another run is
@@ -27,8 +27,8 @@ safe and cheap.
 **When a task fails**
 
 * `parse_and_populate_csv`: the last line of the log names the file and the error. No row of that
-  file was loaded. Bad input is not retried; an unreachable warehouse is.
-  The table `raw._rejects` holds the rejected lines, `raw._loads` the log of all loads.
+  file was loaded. Airflow retries the task if the warehouse is unreachable, not after bad input.
+  The table `raw._rejects` holds the rejected lines. The table `raw._loads` is the log of all loads.
 * `transform_data`: the log names the model and the error.
 * `test_transformed_data`: the log names each failing test, the number of failing rows, and the
   table in `audit` that holds them. The test `value_date_greater_than_transaction_date` fails **by
@@ -75,7 +75,7 @@ with DAG(
         "backdated_transactions": Param(
             "error",
             title="Backdated transactions",
-            description="A value date before the transaction date: fail the test task, or warn.",
+            description="Whether a value date before the transaction date fails the test task.",
             type="string",
             enum=["error", "warn"],
         ),

@@ -46,7 +46,7 @@ class Guard:
         is_login = scope["method"] == "POST" and scope["path"].startswith("/auth/token")
         client = (scope.get("client") or ("",))[0]
 
-        async def send_guarded(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 present = {name for name, _ in message["headers"]}
                 missing = [header for header in HEADERS if header[0] not in present]
@@ -59,9 +59,9 @@ class Guard:
             from starlette.responses import JSONResponse
 
             refusal = JSONResponse({"detail": "too many wrong passwords: wait a minute"}, 429)
-            await refusal(scope, receive, send_guarded)
+            await refusal(scope, receive, send_with_headers)
         else:
-            await self.app(scope, receive, send_guarded)
+            await self.app(scope, receive, send_with_headers)
 
 
 class GuardPlugin(AirflowPlugin):

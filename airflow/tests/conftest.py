@@ -39,7 +39,7 @@ os.environ |= {
 PROGRAM = """#!{python}
 import json, os, sys
 json.dump({{"arguments": sys.argv[1:], "environment": dict(os.environ), "folder": os.getcwd()}},
-          open("called.json", "w"))
+          open("call.json", "w"))
 sys.exit(int(sys.argv[-1]) if sys.argv[-1].isdecimal() else 0)
 """
 

@@ -30,13 +30,13 @@ def run(*arguments, **params):
     task.execute(context)
 
 
-def called(folder: Path) -> dict:
-    return json.loads((folder / "called.json").read_text())
+def recorded_call(folder: Path) -> dict:
+    return json.loads((folder / "call.json").read_text())
 
 
-def test_program_runs_in_the_components_folder_with_the_parts_of_the_connection(component):
+def test_the_program_gets_its_folder_and_the_connection(component):
     run("load")
-    call = called(component)
+    call = recorded_call(component)
     assert call["arguments"] == ["load"]
     assert Path(call["folder"]) == component
     expected = {
@@ -49,11 +49,11 @@ def test_program_runs_in_the_components_folder_with_the_parts_of_the_connection(
     assert {name: call["environment"][name] for name in expected} == expected
 
 
-def test_program_does_not_inherit_airflows_configuration(component, monkeypatch):
+def test_the_program_does_not_inherit_airflows_configuration(component, monkeypatch):
     monkeypatch.setenv("AIRFLOW__CORE__FERNET_KEY", "a secret")
     monkeypatch.setenv("ELT_ENV", "test")
     run()
-    environment = called(component)["environment"]
+    environment = recorded_call(component)["environment"]
     assert environment["ELT_ENV"] == "test"
     leaked = [name for name in environment if name.startswith(("AIRFLOW__", "AIRFLOW_CONN_"))]
     assert leaked == []
@@ -63,13 +63,13 @@ def test_program_does_not_inherit_airflows_configuration(component, monkeypatch)
 def test_a_form_value_is_never_executed(component):
     value = "x'; touch stolen; echo \"$(touch stolen)`touch stolen` .sh"
     run("{{ params.file }}", file=value)
-    assert called(component)["arguments"] == [value]
+    assert recorded_call(component)["arguments"] == [value]
     assert not (component / "stolen").exists()
 
 
 def test_empty_arguments_are_left_out(component):
     run("{{ params.file or '' }}", "{{ '--all' if params.all else '' }}", file=None, all=True)
-    assert called(component)["arguments"] == ["--all"]
+    assert recorded_call(component)["arguments"] == ["--all"]
 
 
 @pytest.mark.usefixtures("component")

@@ -60,7 +60,7 @@ def test_the_first_daily_run_waits_for_midnight(dag):
 
 
 @pytest.mark.parametrize("name", [None, "", "transactions_data.csv", "May (2) + June.csv.gz"])
-def test_the_form_accepts_a_file_name(dag, name):
+def test_the_trigger_form_accepts_a_file_name(dag, name):
     params = copy.deepcopy(dag.params)
     params["file"] = name
     assert params.validate()["file"] == name
@@ -70,7 +70,7 @@ def test_the_form_accepts_a_file_name(dag, name):
     "name",
     ["../../etc/passwd", "/etc/passwd", "..", ".hidden", "--force", "a;b", "$(id)", "a\nb", "a\n"],
 )
-def test_the_form_rejects_anything_but_a_file_name(dag, name):
+def test_the_trigger_form_rejects_anything_but_a_file_name(dag, name):
     params = copy.deepcopy(dag.params)
     with pytest.raises(ParamValidationError):
         params["file"] = name

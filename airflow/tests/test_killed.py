@@ -56,7 +56,7 @@ def test_forked_processes_die_with_a_killed_parent():
     assert_all_end(pids)
 
 
-def test_the_program_of_a_killed_task_dies_with_it(component):
+def test_the_program_of_a_killed_task_dies(component):
     pid_file = component / "pid"
     program = component / ".venv" / "bin" / "some-component"
     program.write_text(

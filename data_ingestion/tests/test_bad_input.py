@@ -28,7 +28,7 @@ def check_refused(outcome, warehouse, message: str) -> None:
     ("content", "message"),
     [
         (b"", "the file is empty"),
-        (HEADER.encode(), "holds a header and no rows"),
+        (HEADER.encode(), "has a header but no rows"),
         (GOOD.replace("BALANCE AMT,", "").encode(), "lacks column balance_amt"),
         (GOOD.replace("BALANCE AMT,.", "BALANCE AMT,.,Branch").encode(), "has column branch"),
         (GOOD.replace(",.", ",DATE").encode(), "would both be named 'date'"),
@@ -71,9 +71,9 @@ def test_an_unreadable_file_is_refused(warehouse, run, write):
 def test_rejects_fail_the_load_and_are_stored(warehouse, run, write):
     path = write(line(1), "x,y\n", line(2), line(3).replace(",.", ",.,,"), line(4))
     outcome = run("load", path)
-    check_refused(outcome, warehouse, "2 of 5 lines do not fit (more than --max-rejects 0)")
+    check_refused(outcome, warehouse, "2 of 5 lines rejected (more than --max-rejects 0)")
     assert warehouse.query(LOADS) == [("failed", 5, 0, 0, 2)]
-    statement = outcome.err[0].rsplit("see them: ", 1)[1]
+    statement = outcome.err[0].rsplit("list the rejects with: ", 1)[1]
     assert warehouse.query(statement + " order by 1") == [
         (3, "2 fields instead of 9", "x,y"),
         (5, "11 fields instead of 9", line(3).replace(",.", ",.,,").rstrip("\n")),
@@ -166,12 +166,12 @@ def test_a_file_that_cannot_be_hashed_is_refused(warehouse, run, write, monkeypa
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--table", "No Name"], "is no table name"),
-        (["--table", "_loads"], "is no table name"),
+        (["--table", "No Name"], "is not a table name"),
+        (["--table", "_loads"], "is not a table name"),
         (["--delimiter", ";;"], "is not one ASCII character"),
         (["--delimiter", '"'], "are the same character"),
-        (["--encoding", "utf-99"], "is no known encoding"),
-        (["--max-rejects", "-1"], "is no whole number"),
+        (["--encoding", "utf-99"], "is not a known encoding"),
+        (["--max-rejects", "-1"], "is not a whole number"),
         (["none*.csv"], "no file matches"),
         (["--data-dir", "none"], "none: no such folder"),
     ],
@@ -215,7 +215,7 @@ def test_the_loader_waits_for_a_missing_server(run, write, monkeypatch):
         monkeypatch.setenv("PGHOST", "127.0.0.1")
         monkeypatch.setenv("PGPORT", str(port))
         outcome = run("load", write(line(1)), "--wait", "0.7")
-    check_unavailable(outcome, f"the warehouse at 127.0.0.1:{port} is away")
+    check_unavailable(outcome, f"the warehouse at 127.0.0.1:{port} is not available")
     assert [text.rsplit("; ", 1)[1] for text in outcome.out] == [
         "trying again in 0.5 s",
         "trying again in 0.2 s",

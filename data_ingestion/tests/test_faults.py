@@ -82,7 +82,7 @@ def test_a_load_whose_connection_breaks_is_retried_from_the_start(warehouse, wri
     warehouse.query(f"select pg_terminate_backend({pid})")
     out, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (0, "")
-    assert "the warehouse is away" in out and "trying again in 0.5 s" in out
+    assert "the warehouse is not available" in out and "trying again in 0.5 s" in out
     assert warehouse.query(LOADS) == [("loaded", 150_000, 150_000, 0, 0)]
     assert warehouse.query("select count(*) from raw.transactions") == [(150_000,)]
 
@@ -137,6 +137,6 @@ def test_the_loader_waits_for_a_server_that_is_starting_or_stopping(
             monkeypatch.setenv(name, value)
         outcome = run("load", write(line(1)), "--wait", "0.1")
         server.join()
-    assert outcome.code == 3 and "is away" in outcome.err[0] and answer in outcome.err[0]
+    assert outcome.code == 3 and "is not available" in outcome.err[0] and answer in outcome.err[0]
     assert len(outcome.out) == 1 and answer in outcome.out[0]
     assert outcome.out[0].endswith("trying again in 0.1 s")

@@ -42,7 +42,7 @@ def test_a_hostile_file_name_is_stored_as_text(warehouse, run, write, name, bad)
     messages = [*outcome.out, *outcome.err]
     assert len(messages) == 1 and messages[0].isprintable()
     if bad:  # the message ends with a statement for the user to run
-        hint = messages[0].rsplit("see them: ", 1)[1]
+        hint = messages[0].rsplit("list the rejects with: ", 1)[1]
         assert warehouse.query(hint) == [(2, "2 fields instead of 9", "x,y")]
     else:
         assert warehouse.query("select _source_file from raw.transactions") == [(path.name,)]
@@ -70,7 +70,7 @@ def test_column_names_hold_only_letters_digits_and_underscores(warehouse, run, w
 @pytest.mark.parametrize("text", [*HOSTILE, "pg_class; --", "a.b", "transactions "])
 def test_a_hostile_table_name_is_refused(run, text):
     outcome = run("load", "--table", text)
-    assert outcome.code == 2 and "is no table name" in outcome.err[-1]
+    assert outcome.code == 2 and "is not a table name" in outcome.err[-1]
 
 
 @pytest.fixture
@@ -137,7 +137,7 @@ def test_a_full_path_may_lead_out_of_the_data_folder(warehouse, run, folder):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        *((name, "is no name of a file in the data folder") for name in (
+        *((name, "is not the name of a file in the data folder") for name in (
             "../secret.csv", "..", ".", "", "archive/may.csv", "/etc/passwd", "./may.csv",
         )),
         ("here.csv", "no such file"),

@@ -118,11 +118,9 @@ def test_the_memory_for_duplicates_does_not_change_the_table(warehouse, run):
     assert set(warehouse.query(statement)) == without and len(without) == 19_900
 
 
-@pytest.mark.parametrize("asked_at_once", [100, 100_000])
-def test_a_load_without_memory_skips_existing_rows(
-    warehouse, run, write, monkeypatch, asked_at_once
-):
-    monkeypatch.setattr("data_ingestion.write.MAX_BATCH_ROWS", asked_at_once)
+@pytest.mark.parametrize("batch_rows", [100, 100_000])
+def test_a_load_without_memory_skips_existing_rows(warehouse, run, write, monkeypatch, batch_rows):
+    monkeypatch.setattr("data_ingestion.write.MAX_BATCH_ROWS", batch_rows)
     lines = SAMPLE.read_text().splitlines(keepends=True)
     run("load", write(*lines[5_000:9_000], name="a.csv", header=lines[0]))
     before = warehouse.query("select count(*) from raw.transactions")[0][0]
@@ -197,7 +195,7 @@ def test_a_workbook_gives_the_same_rows_as_its_csv(warehouse, run, tmp_path):
     assert "read 300 = loaded 298 + duplicates 2" in run("load", text).out[0]
     outcome = run("load", tmp_path / "transactions.xlsx")
     assert outcome.err == []
-    assert "reads sheet bank, the first of 2" in outcome.out[0]
+    assert "reading sheet bank, the first of 2" in outcome.out[0]
     assert "read 300 = loaded 0 + duplicates 300 + rejected 0" in outcome.out[1]
 
 

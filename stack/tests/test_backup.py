@@ -88,7 +88,7 @@ def test_a_key_that_differs_from_the_one_in_use_is_refused(stack, folder, monkey
 def test_two_running_stacks_are_refused(folder, monkeypatch):
     monkeypatch.setattr(Supervisor, "is_running", lambda _: True)
     for command in (["backup"], ["restore", "--force", folder.name]):
-        assert "stop the other with" in refused(*command)
+        assert "stop one of them with" in refused(*command)
 
 
 def dumped_rows(stack: Path, table: str) -> list[str]:

@@ -111,7 +111,7 @@ def flip(file: Path) -> None:
         ),
         (
             lambda manifest: manifest["databases"]["warehouse"].update(postgres="99.1"),
-            "is of Postgres 99, and",
+            "is of Postgres 99, but",
         ),
         (
             lambda manifest: manifest["databases"]["warehouse"].update(database_size=10**18),

@@ -84,6 +84,26 @@ def test_make_env_fills_empty_values_in_place(project, value):
     assert not (project / ".env.part").exists()
 
 
+@pytest.mark.parametrize("line", ["export DATA_DIR=/bank", "DATA_DIR = /bank", "  DATA_DIR=/bank"])
+def test_make_env_keeps_a_setting_in_any_spelling_that_elt_reads(project, line):
+    make_env(project)
+    text = (project / ".env").read_text().replace("DATA_DIR=data_ingestion/data", line)
+    (project / ".env").write_text(text)
+    assert make_env(project) == ""
+    assert (project / ".env").read_text() == text
+    assert Settings.load()["DATA_DIR"] == "/bank"
+
+
+@pytest.mark.parametrize("line", ["export LOADER_PASSWORD=", "LOADER_PASSWORD = ''"])
+def test_make_env_fills_an_empty_setting_in_any_spelling(project, line):
+    make_env(project)
+    text = re.sub(r"^LOADER_PASSWORD=.*$", line, (project / ".env").read_text(), flags=re.M)
+    (project / ".env").write_text(text)
+    assert make_env(project) == ".env: added LOADER_PASSWORD\n"
+    assert line not in (project / ".env").read_text()
+    assert Settings.load()["LOADER_PASSWORD"]
+
+
 def test_every_setting_but_the_alert_url_is_required(project):
     make_env(project)
     complete = (project / ".env").read_text()
@@ -190,7 +210,7 @@ def test_outside_dev_every_secret_is_checked(project, monkeypatch, weak):
 
 
 @pytest.mark.parametrize("url", ['json://a"b', "json://a\\b", "json://a\nb"])
-def test_an_alert_url_that_is_no_json_text_is_refused(project, monkeypatch, url):
+def test_an_alert_url_that_needs_escaping_in_json_is_refused(project, monkeypatch, url):
     make_env(project)
     monkeypatch.setenv("ALERT_URL", url)
     with pytest.raises(StackError, match=r"^ALERT_URL contains a quotation mark"):

@@ -32,12 +32,12 @@ class Api(requests.Session):
         return super().request(method, self.address + path, **options)
 
     def find(self, kind: str, uuid_: str) -> dict | None:
-        """Return the chart, dataset, … with this uuid."""
+        """Return the chart, dataset, … with this uuid, or None."""
         found = self.get(f"/api/v1/{kind}/", params={"q": "(page_size:100)"}).json()["result"]
         for item in found:
-            whole = self.get(f"/api/v1/{kind}/{item['id']}").json()["result"]
-            if whole["uuid"] == uuid_:
-                return whole
+            details = self.get(f"/api/v1/{kind}/{item['id']}").json()["result"]
+            if details["uuid"] == uuid_:
+                return details
         return None
 
     def data(self, chart: dict, period: str | None = None, accounts: Sequence[str] = ()) -> dict:

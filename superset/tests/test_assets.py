@@ -25,8 +25,8 @@ def changed(before: dict[str, str], after: dict[str, str]) -> dict[str, set[str]
 def test_the_dashboard_is_published(admin: Api) -> None:
     found = admin.get("/api/v1/dashboard/monitoring").json()["result"]
     assert (found["dashboard_title"], found["published"]) == ("Monitoring Dashboard", True)
-    on_it = admin.get("/api/v1/dashboard/monitoring/charts").json()["result"]
-    assert {chart["slice_name"] for chart in on_it} == BY_NAME.keys()
+    on_dashboard = admin.get("/api/v1/dashboard/monitoring/charts").json()["result"]
+    assert {chart["slice_name"] for chart in on_dashboard} == BY_NAME.keys()
 
 
 def test_the_export_equals_the_files(stack: Stack, tmp_path: Path) -> None:
@@ -42,7 +42,9 @@ def test_a_second_start_changes_nothing(stack: Stack) -> None:
     assert changed(before, after) == {}
 
 
-def test_changes_in_the_ui(stack: Stack, admin: Api, tmp_path: Path) -> None:
+def test_the_export_writes_changes_in_the_ui_and_the_next_start_reverts_them(
+    stack: Stack, admin: Api, tmp_path: Path
+) -> None:
     shutil.copytree(ASSETS, tmp_path, dirs_exist_ok=True)
     stack.broken[list(BROKEN)[-1]].result()  # wait: no other start may run beside this test
     counts = stack.counts()

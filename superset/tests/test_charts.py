@@ -147,7 +147,7 @@ def test_the_alert_shows_the_known_accounts_of_the_sample(admin: Api) -> None:
     found = {
         row["account_number"]: row["total_withdrawn"] for row in admin.data(CHARTS[ALERT])["data"]
     }
-    totals = {name: Decimal(one["withdrawals"]) for name, one in TRUTH["accounts"].items()}
+    totals = {name: Decimal(sums["withdrawals"]) for name, sums in TRUTH["accounts"].items()}
     truth = {name: total for name, total in totals.items() if total > THRESHOLD}
     assert {name: f"{total:.2f}" for name, total in found.items()} == {
         name: f"{total:.2f}" for name, total in truth.items()
@@ -162,9 +162,9 @@ def test_filters_apply_to_every_chart_with_a_period() -> None:
         if isinstance(component, dict) and component["type"] == "CHART"
     }
     filters = dashboard()["metadata"]["native_filter_configuration"]
-    assert [one["name"] for one in filters] == ["Period", "Account"]
-    for one in filters:
-        assert {names[chart] for chart in one["scope"]["excluded"]} == UNFILTERED
+    assert [native["name"] for native in filters] == ["Period", "Account"]
+    for native in filters:
+        assert {names[chart] for chart in native["scope"]["excluded"]} == UNFILTERED
     for name in CHARTS.keys() - UNFILTERED:
         operators = [f.get("operator") for f in CHARTS[name]["params"]["adhoc_filters"]]
         assert "TEMPORAL_RANGE" in operators, name
@@ -186,4 +186,4 @@ def test_a_dataset_has_the_columns_of_its_mart(stack: Stack, path) -> None:
         "select attname from pg_attribute where attnum > 0 and not attisdropped"
         f" and attrelid = '{dataset['schema']}.{dataset['table_name']}'::regclass"
     )
-    assert {one["column_name"] for one in dataset["columns"]} == {name for (name,) in columns}
+    assert {column["column_name"] for column in dataset["columns"]} == {name for (name,) in columns}

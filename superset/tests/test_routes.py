@@ -18,7 +18,7 @@ from tests.stack import COMPONENT, Stack
 Route = tuple[str, str, str]  # method, path, and the rule of the path
 LIST_ROUTES = """
 import json, logging, warnings
-import init_superset  # provides numpy.product on Python 3.13
+import init_superset  # restores numpy.product, which Superset needs on Python 3.13
 logging.disable(); warnings.simplefilter("ignore")
 from superset.app import create_app
 print(json.dumps([[rule.rule, sorted(rule.methods - {"HEAD", "OPTIONS"})]

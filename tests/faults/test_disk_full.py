@@ -155,7 +155,7 @@ def test_a_load_fails_while_the_logs_disk_is_full(
         ballast = fill(warehouse, disk, 800_000)
         file = workload.next_file(fresh=False)
         err = run_failing_load(warehouse, file, "--wait", 5)
-        assert "is away" in err
+        assert "is not available" in err
         assert warehouse.process.wait(30) != 0
         statement = "copy" if phase == "COPY" else "COMMIT"
         log_after_panic = warehouse.log.read_text().rpartition("PANIC:  could not write")[2]

@@ -112,7 +112,7 @@ def test_a_load_survives_a_killed_server(
         assert all(line.startswith("FATAL:  terminating") for line in err.splitlines()), err
         if isinstance(moment, Moment) and moment.statement and not moment.answered:
             assert connected == [True]
-            assert "the warehouse is away" in out and "trying again in 0.5 s" in out
+            assert "the warehouse is not available" in out and "trying again in 0.5 s" in out
         assert file.path.name in workload.verify(file).loaded
         outcome = "retried by the loader" if "trying again" in out else "load not affected"
         loader_results.add(fault, workload.load(file), outcome)
@@ -127,7 +127,7 @@ def test_a_loader_gives_up_on_a_server_that_stays_down(warehouse, workload, load
             process = warehouse.load(file.path, "--wait", 4, port=proxy.port)
             out, err = process.communicate(timeout=60)
         assert process.returncode == 3
-        assert err.count("\n") == 1 and "is away" in err and "PGHOST" in err
+        assert err.count("\n") == 1 and "is not available" in err and "PGHOST" in err
         pauses = [line.split("; trying again in ")[1] for line in out.splitlines()]
         assert pauses == ["0.5 s", "1.0 s", "2.0 s", "0.5 s"]
         warehouse.start()

@@ -20,7 +20,7 @@ def demo(debian_13) -> subprocess.CompletedProcess:
 
 def test_demo_finds_the_numbers_of_the_sample(demo):
     assert demo.returncode == 0, demo.stdout
-    assert "as the sample's truth says" in demo.stdout
+    assert "equal to the sample's truth" in demo.stdout
 
 
 @pytest.mark.parametrize("project", PROJECTS)

@@ -18,9 +18,9 @@ CONNECTION = "apprise_default"
 
 
 def failure_notifiers() -> list[AppriseNotifier]:
-    """Return the notifiers for a task's `on_failure_callback`: none if ALERT_URL is `none`."""
+    """Return the notifiers for a task's `on_failure_callback`; empty if ALERT_URL is `none`."""
     connection = json.loads(os.environ.get(f"AIRFLOW_CONN_{CONNECTION.upper()}", "{}"))
-    addresses = [each["path"] for each in connection.get("extra", {}).get("config", [])]
+    addresses = [service["path"] for service in connection.get("extra", {}).get("config", [])]
     if not addresses or addresses == ["none"]:
         return []
     return [
@@ -28,16 +28,16 @@ def failure_notifiers() -> list[AppriseNotifier]:
             apprise_conn_id=CONNECTION,
             notify_type=NotifyType.FAILURE,
             title="{{ dag.dag_id }}: {{ ti.task_id }} failed",
-            body="Run {{ run_id }}, try {{ ti.try_number }}. Its log: {{ ti.log_url }}",
+            body="Run {{ run_id }}, try {{ ti.try_number }}. Log: {{ ti.log_url }}",
         )
     ]
 
 
 def log_retry(context: Context) -> None:
-    """Log that another try follows. For a task's `on_retry_callback`."""
+    """Log the failed try; for a task's `on_retry_callback`."""
     ti = context["ti"]
     log.warning(
-        "try %d of %d failed; the next one begins after a pause, which doubles each time",
+        "try %d of %d failed; the next try starts after a pause, which doubles with each try",
         ti.try_number,
         ti.max_tries + 1,
     )

@@ -228,7 +228,7 @@ class ContainerTask(DockerOperator):
     def _remove(self, container: str) -> bool:
         """Remove a container and return whether this call removed it.
 
-        Five tries span 30 s, in which the engine may restart. If all of them fail, the container
+        Five tries span 15 s, in which the engine may restart. If all of them fail, the container
         stays, and the log has a warning for each try.
         """
         for seconds in (1, 2, 4, 8, 15):

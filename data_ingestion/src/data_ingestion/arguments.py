@@ -17,7 +17,7 @@ def table_name(text: str) -> str:
     """Return a table's name, which needs no quotes in SQL."""
     if not text or normalise(text) != text or len(text) > MAX_TABLE_NAME:
         raise argparse.ArgumentTypeError(
-            f"{printable(text)!r} is no table name: use up to {MAX_TABLE_NAME} of a-z, 0-9 and _"
+            f"{printable(text)!r} is not a table name: use up to {MAX_TABLE_NAME} of a-z, 0-9, _"
         )
     return text
 
@@ -35,12 +35,12 @@ def encoding(text: str) -> str:
     try:
         codecs.getincrementaldecoder(text)("strict").decode(b"")
     except (LookupError, AttributeError, TypeError):
-        raise argparse.ArgumentTypeError(f"{printable(text)!r} is no known encoding") from None
+        raise argparse.ArgumentTypeError(f"{printable(text)!r} is not a known encoding") from None
     return text
 
 
 def count(text: str) -> int:
     """Return a whole number of 0 or more."""
     if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{printable(text)!r} is no whole number of 0 or more")
+        raise argparse.ArgumentTypeError(f"{printable(text)!r} is not a whole number of 0 or more")
     return int(text)

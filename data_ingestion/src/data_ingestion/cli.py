@@ -22,7 +22,8 @@ exit codes:
   0  success (a file that is already loaded is a success, too)
   1  a bug in data-ingestion: please report it with the output of --verbose
   2  bad input or usage: a retry cannot succeed
-  3  the warehouse cannot be used: it stays unreachable after retries, or it refuses access
+  3  the warehouse cannot be used: it stays unavailable after retries, or
+     refuses the login or a statement
   130, 143  stopped by Ctrl-C or SIGTERM: each file is loaded completely or not at all
 """
 LOAD_DESCRIPTION = """\
@@ -159,7 +160,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_load_arguments(load)
     init = commands.add_parser("init", help="create the tables that do not exist, without rows")
     init.set_defaults(command=_init)
-    sample = commands.add_parser("sample", help="write sample data, and the facts about it")
+    sample = commands.add_parser("sample", help="write sample data, and a file of facts about it")
     sample.set_defaults(command=_sample)
     sample.add_argument(
         "--rows", type=int, default=20_000, metavar="N", help="lines of data (default: 20,000)"
@@ -184,7 +185,7 @@ def _parser() -> argparse.ArgumentParser:
             type=float,
             default=30.0,
             metavar="SECONDS",
-            help="how long to wait for an unreachable warehouse (default: 30)",
+            help="how long to wait for an unavailable warehouse (default: 30)",
         )
     for command in (load, init, sample):
         command.add_argument("--verbose", action="store_true", help="print tracebacks")
@@ -213,26 +214,26 @@ def _add_load_arguments(load: argparse.ArgumentParser) -> None:
         help="the table in the schema raw (default: transactions)",
     )
     load.add_argument(
-        "--delimiter", type=character, default=",", metavar="C", help="between fields (default: ,)"
+        "--delimiter", type=character, default=",", metavar="C", help="field separator (default: ,)"
     )
     load.add_argument(
         "--quotechar", type=character, default='"', metavar="C", help='around fields (default: ")'
     )
     load.add_argument(
-        "--encoding", type=encoding, default="utf-8", help="a codec of Python (default: utf-8)"
+        "--encoding", type=encoding, default="utf-8", help="a Python codec (default: utf-8)"
     )
     load.add_argument(
         "--duplicates",
         choices=("drop", "keep"),
         default="drop",
-        help="drop: keep identical rows once; keep: keep all those of a file (default: drop)",
+        help="drop: store equal rows once; keep: store every equal row of a file (default: drop)",
     )
     load.add_argument(
         "--max-rejects",
         type=count,
         default=0,
         metavar="N",
-        help="the load fails if more lines than this cannot be loaded (default: 0)",
+        help="the load fails if more than N lines are rejected (default: 0)",
     )
     load.add_argument(
         "--dedup-memory",

@@ -85,7 +85,7 @@ def name_columns(header: Sequence[str], contract: Contract | None) -> Columns:
         if len(name) > MAX_IDENTIFIER:
             raise InputError(
                 f"column {index + 1} has a name of {len(name)} characters "
-                f"({printable(text, 40)!r}): {MAX_IDENTIFIER} are the most"
+                f"({printable(text, 40)!r}): at most {MAX_IDENTIFIER} are allowed"
             )
         if name in fields:
             raise InputError(

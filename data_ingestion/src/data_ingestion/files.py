@@ -64,7 +64,7 @@ def choose_files(
 
 def _path_in(folder: Path, name: str) -> Path:
     if name in ("", "..") or Path(name).name != name:
-        raise InputError(f"{printable(name)}: is no name of a file in the data folder")
+        raise InputError(f"{printable(name)}: is not the name of a file in the data folder")
     return folder / name
 
 
@@ -93,7 +93,7 @@ def contract_files(contract: Contract, folder: Path) -> list[Path]:
         InputError: The folder does not exist or has no such file.
     """
     if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder (--data-dir or DATA_DIR names another)")
+        raise InputError(f"{folder}: no such folder: set --data-dir or DATA_DIR")
     candidates = [path for path in folder.iterdir() if path.name.lower().startswith(contract.stem)]
     candidates.sort(key=lambda path: (path.name.lower(), path.name))
     files = [path for path in candidates if path.name.lower().endswith(SUFFIXES)]

@@ -91,7 +91,8 @@ def _write_failure(connection: Connection, load: Load) -> int:
 def _with_hint(message: str, load: Load, load_id: int) -> str:
     if not load.rejects:
         return message
-    return f"{message}; nothing was loaded; see them: {_rejects_query(load.table, load_id)}"
+    query = _rejects_query(load.table, load_id)
+    return f"{message}; nothing was loaded; list the rejects with: {query}"
 
 
 def _rejects_query(table: str, load_id: int) -> str:
@@ -115,7 +116,7 @@ def _log_summary(load: Load, seconds: float) -> None:
     )
     if load.rows_rejected:
         query = _rejects_query(load.table, load.load_id)
-        log.warning("%s rejected, see them: %s", f"{load.rows_rejected:,}", query)
+        log.warning("%s rejected; list the rejects with: %s", f"{load.rows_rejected:,}", query)
 
 
 class _FileLoad:
@@ -144,9 +145,8 @@ class _FileLoad:
             connection.commit()
             self._lock(cursor)
             if self.load.load_id and load_log.is_written(cursor, self.load):
-                log.info(
-                    "%s: the load had ended when the connection was lost", printable(self.name)
-                )
+                name = printable(self.name)
+                log.info("%s: the load was committed before the connection was lost", name)
                 return self.load
             self.load = self._new_load(fetch_value(cursor, "select clock_timestamp()"))
             with Source(self._path, self._options.dialect, self._folder) as source:
@@ -173,7 +173,7 @@ class _FileLoad:
         table, earlier = self.load.table, load_log.find_load(cursor, self.load)
         if earlier is None:
             return False
-        if load_log.has_all_rows(cursor, table, earlier, self._gone):
+        if load_log.is_still_loaded(cursor, table, earlier, self._gone):
             log.info(
                 "%s: already loaded as load %d on %s, nothing to do",
                 printable(self.name),
@@ -219,11 +219,11 @@ class _FileLoad:
         self._set_counts(counts)
         limit = self._options.max_rejects
         if not counts.read:
-            raise InputError("holds a header and no rows: there is nothing to load")
+            raise InputError("has a header but no rows: there is nothing to load")
         if counts.rejected > limit:
             raise InputError(
-                f"{counts.rejected:,} of {counts.read:,} lines do not fit (more than "
-                f"--max-rejects {limit}), the first is line {counts.rejects[0].line_number}: "
+                f"{counts.rejected:,} of {counts.read:,} lines rejected (more than "
+                f"--max-rejects {limit}); the first is line {counts.rejects[0].line_number}: "
                 f"{counts.rejects[0].reason}"
             )
 

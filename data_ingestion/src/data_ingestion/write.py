@@ -36,9 +36,9 @@ from data_ingestion.postgres.copy_format import (
     is_in,
 )
 
-# The size of a batch of rows that the table may already have: whichever is reached first.
-MAX_BATCH_ROWS = 100_000  # rows
-MAX_BATCH_BYTES = 20 << 20  # bytes
+# A batch of rows is looked up in the table when it reaches either of these sizes.
+MAX_BATCH_ROWS = 100_000
+MAX_BATCH_BYTES = 20 << 20
 Item = TypeVar("Item")
 
 
@@ -200,10 +200,11 @@ class _Writer:
             self._send(self._copy_if_new, batch)
 
     def _copy_if_new(self, batch: list[Rows]) -> tuple[int, int]:
-        """Copy the rows that the table does not have; return as `_copy` does."""
+        """Copy the rows that the table does not have; return the same counts as `_copy`."""
         rows = Rows.in_order_of_hashes(batch)
-        asked = io.BytesIO(copy_of(rows.hashes))
-        existing = is_in(rows.hashes, tables.existing_hashes(self._cursor, self._table, asked))
+        hashes = io.BytesIO(copy_of(rows.hashes))
+        existing = is_in(rows.hashes, tables.existing_hashes(self._cursor, self._table, hashes))
+        # A full `SeenRows` may have missed rows that are equal to another row of the batch.
         existing[1:] |= rows.hashes[1:] == rows.hashes[:-1]
         loaded, _ = self._copy(rows.where(~existing))
         return loaded, int(np.count_nonzero(existing))

@@ -16,7 +16,7 @@ from elt_stack import demo, docker, environments, postgres, services, superset_e
 from elt_stack.backup.dump import create_backup
 from elt_stack.backup.restore import restore
 from elt_stack.errors import StackError
-from elt_stack.runtime import OWNERS
+from elt_stack.runtime_base import OWNERS
 from elt_stack.settings import PROJECT, Settings
 from elt_stack.supervisor import Supervisor
 from elt_stack.throwaway import throwaway_server
@@ -90,12 +90,12 @@ def psql(arguments: argparse.Namespace) -> int:
     """Open psql in the warehouse, or run one statement."""
     environment = os.environ | environments.libpq_environment(Settings.load(), arguments.role)
     options = ["--command", arguments.statement] if arguments.statement else []
-    # psql looks for itself on the PATH, and fails there, if its first argument is a bare name.
+    # psql fails if argv[0] is a bare name that is not on the PATH, so pass the whole path.
     os.execve(environment["PSQL"], [environment["PSQL"], *options], environment)
 
 
 def dbt(arguments: argparse.Namespace) -> int:
-    """Run dbt in the warehouse, with the role of the DAG."""
+    """Run dbt in the warehouse, with the role that the DAG uses."""
     command = arguments.command
     if command[:2] == ["docs", "serve"] and "--port" not in command:
         command = [*command, "--port", "8081"]  # dbt's default is Airflow's port, 8080
@@ -115,14 +115,14 @@ def dashboard_export(_: argparse.Namespace) -> int:
 
 
 def backup(_: argparse.Namespace) -> int:
-    """Dump all databases into a new folder of BACKUP_DIR."""
+    """Dump all databases into a new folder in BACKUP_DIR."""
     print(f"written: {create_backup(Settings.load())}")
-    print("keep a copy of .env elsewhere: a backup does not contain its keys and needs them")
+    print("keep a copy of .env elsewhere: a backup does not contain the keys that it needs")
     return 0
 
 
 def restore_backup(arguments: argparse.Namespace) -> int:
-    """Replace the databases by those of a backup."""
+    """Replace the databases with those of a backup."""
     restore(Settings.load(), arguments.folder, arguments.only, confirmed=arguments.force)
     return 0
 
@@ -211,7 +211,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main() -> int:
-    """Run a command. An error that the user can fix is one line on stderr."""
+    """Run a command. Report an error that the user can fix as one line on stderr."""
     arguments = parser().parse_args()
     function: Command = arguments.function
     try:

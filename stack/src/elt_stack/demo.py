@@ -184,9 +184,11 @@ def _check(outcome: Outcome, truth_file: Path) -> int:
     try:
         differences = outcome.differences(json.loads(truth_file.read_text()))
     except (ValueError, KeyError) as error:
-        raise StackError(f"{truth_file} cannot be read ({error}): `git checkout` it") from None
+        raise StackError(
+            f"{truth_file} cannot be read ({error}): restore it with `git checkout`"
+        ) from None
     for line in differences:
         print(f"  differs from the sample's truth: {line}")
     if not differences:
-        print(f"  as the sample's truth says: {len(outcome.accounts)} accounts, to the cent\n")
+        print(f"  equal to the sample's truth: {len(outcome.accounts)} accounts, to the cent\n")
     return 1 if differences else 0

@@ -10,7 +10,7 @@ from typing import ClassVar
 from elt_stack import docker, services
 from elt_stack.errors import StackError
 from elt_stack.postgres import SUPERUSER, WAREHOUSE
-from elt_stack.runtime import Runtime
+from elt_stack.runtime_base import Runtime
 from elt_stack.settings import PROJECT, Settings
 from elt_stack.supervisor import Supervisor
 
@@ -122,7 +122,7 @@ def running_runtime(settings: Settings) -> Runtime | None:
     containers = any(each["Service"] == "warehouse" for each in docker.containers(settings))
     if processes and containers:
         raise StackError(
-            "a stack is running in Docker, and another one without: stop the other with "
+            "one stack is running in Docker and one without Docker: stop one of them with "
             "`make down` or `make demo-down`"
         )
     if processes:

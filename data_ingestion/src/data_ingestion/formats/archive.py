@@ -113,7 +113,9 @@ class Workbook(zipfile.ZipFile):
         row_limit = row_limit or limit
         with Part(super().open(name), name, limit, row_limit) as beginning:
             if _has_doctype(beginning):
-                raise InputError(f"has a document type in {printable(name)}: this is no workbook")
+                raise InputError(
+                    f"has a document type in {printable(name)}: this is not a workbook"
+                )
         return Part(super().open(name), name, limit, row_limit)
 
 

@@ -34,7 +34,7 @@ SHORT_DATE = "mm-dd-yy"  # openpyxl's code for built-in format 14
 
 TOKEN = re.compile(
     r'"(?P<quoted>[^"]*)"|\\(?P<escaped>.)|_(?P<space>.)|\*(?P<fill>.)|\[(?P<bracket>[^\]]*)\]'
-    r"|(?P<general>General)|(?P<half>AM/PM|A/P)|(?P<date>y+|m+|d+|h+|s+)"
+    r"|(?P<general>General)|(?P<am_pm>AM/PM|A/P)|(?P<date>y+|m+|d+|h+|s+)"
     r"|(?P<digits>[0#?,.]*[0#?][0#?,.]*)|(?P<section>;)|(?P<refused>E[+-]|/(?=[0-9#?]))"
     r"|(?P<other>.)",
     re.IGNORECASE,
@@ -123,7 +123,7 @@ def _signed(value: Decimal, sections: tuple[Section, ...]) -> str:
 
 def _number(value: Decimal, section: Section) -> str:
     kinds = [kind for kind, _ in section]
-    if "date" in kinds or "half" in kinds or kinds.count("digits") > 1:
+    if "date" in kinds or "am_pm" in kinds or kinds.count("digits") > 1:
         raise FormatError(repr("".join(text for _, text in section)))
     per_cents = sum(text.count("%") for kind, text in section if kind == "literal")
     parts = []
@@ -152,10 +152,10 @@ def _digits(value: Decimal, pattern: str) -> str:
         whole = f"{int(whole):0{len(whole) + (len(whole) - 1) // 3},}"
     digits = len(whole.replace(",", ""))
     whole = " " * (places.count("?") - max(digits - places.count("0"), 0)) + whole
-    kept = len(part.rstrip("0"))
+    significant = len(part.rstrip("0"))
     text = ""
     for index, place in enumerate(part_pattern):
-        text += part[index] if index < kept or place == "0" else " " * (place == "?")
+        text += part[index] if index < significant or place == "0" else " " * (place == "?")
     return whole + ("." if "." in pattern else "") + text
 
 
@@ -167,10 +167,10 @@ def _moment(value: Any, section: Section) -> str:
     if any(kind in ("digits", "general", "text") for kind, _ in section):
         raise FormatError(repr("".join(text for _, text in section)))
     dates = [index for index, (kind, _) in enumerate(section) if kind == "date"]
-    half = any(kind == "half" for kind, _ in section)
+    am_pm = any(kind == "am_pm" for kind, _ in section)
     parts = []
     for index, (kind, text) in enumerate(section):
-        if kind == "half":
+        if kind == "am_pm":
             letters = "PM" if value.hour >= 12 else "AM"
             parts.append(letters if len(text) > 3 else letters[0])
         elif kind == "date":
@@ -178,20 +178,20 @@ def _moment(value: Any, section: Section) -> str:
             before = section[dates[at - 1]][1][0].lower() if at else ""
             after = section[dates[at + 1]][1][0].lower() if at + 1 < len(dates) else ""
             minute = text[0] in "mM" and len(text) < 3 and (before == "h" or after == "s")
-            parts.append(_field(value, "minute" if minute else text.lower(), len(text), half))
+            parts.append(_field(value, "minute" if minute else text.lower(), len(text), am_pm))
         else:
             parts.append(text)
     return "".join(parts)
 
 
-def _field(value: Any, name: str, length: int, half: bool) -> str:
-    """Return one part of a date or time; `length` letters choose the digits, or a name."""
+def _field(value: Any, name: str, length: int, am_pm: bool) -> str:
+    """Return one part of a date or time. The number of letters selects digits or a name."""
     if name[0] == "y":
         return f"{value.year:04d}" if length > 2 else f"{value.year % 100:02d}"
     if name == "minute":
         number = value.minute
     elif name[0] == "h":
-        number = (value.hour - 1) % 12 + 1 if half else value.hour
+        number = (value.hour - 1) % 12 + 1 if am_pm else value.hour
     elif name[0] == "s":
         number = value.second
     elif length > 2:

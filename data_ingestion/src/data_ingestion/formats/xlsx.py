@@ -113,7 +113,7 @@ class _Reader(ExcelReader):
         if not sheets:
             raise InputError("is a workbook without a sheet: save the data as CSV")
         if len(sheets) > 1:
-            log.info("reads sheet %s, the first of %d", printable(sheets[0][0]), len(sheets))
+            log.info("reading sheet %s, the first of %d", printable(sheets[0][0]), len(sheets))
         return str(sheets[0][1])
 
     def rows(self, name: str) -> Iterator[tuple[int, list[str]]]:
@@ -157,7 +157,7 @@ class _Reader(ExcelReader):
             if cell["value"] is None:
                 continue
             if cell["column"] <= len(texts):
-                raise ValueError(f"row {cell['row']} has its cells in another order than columns")
+                raise ValueError(f"row {cell['row']} has cells that are not in column order")
             text = self._text(cell)
             size += len(text)
             if size > MAX_ROW_TEXT:
@@ -209,4 +209,4 @@ def _chunks(rows: Iterator[tuple[int, list[str]]], dialect: Dialect) -> Iterator
 def _unreadable(error: Exception) -> InputError:
     # openpyxl wraps the error of a part in another one, with several lines.
     text = str(error.__cause__ or error).splitlines()[0] if str(error) else repr(error)
-    return InputError(f"is no workbook that can be read ({printable(text)}): save the sheet as CSV")
+    return InputError(f"is not a readable workbook ({printable(text)}): save the sheet as CSV")

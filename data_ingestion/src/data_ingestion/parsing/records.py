@@ -79,7 +79,9 @@ class RecordReader:
             if b"\0" in data[: records.consumed]:
                 raise InputError("has a NUL byte in its header: this is not a text file")
             if records.fields[0] > MAX_COLUMNS:
-                raise InputError(f"has {records.fields[0]:,} columns: {MAX_COLUMNS:,} are the most")
+                raise InputError(
+                    f"has {records.fields[0]:,} columns: at most {MAX_COLUMNS:,} are allowed"
+                )
             fields = parse_fields(data[records.starts[0] : records.stops[0]], self._dialect)
             self._headers = HeaderFinder(fields, self._dialect)
             return fields
@@ -138,8 +140,8 @@ class RecordReader:
         if data.find(b"\n", start) < 0:
             line = self._line + data.count(b"\n", 0, start)
             raise InputError(
-                f"line {line} does not end within {self._max_record >> 20} MB: this is no CSV "
-                "file, or its line ends are neither LF nor CRLF"
+                f"line {line} does not end within {self._max_record >> 20} MB: this is not a "
+                "CSV file, or its line ends are neither LF nor CRLF"
             )
         return True
 
@@ -169,7 +171,7 @@ class RecordReader:
             for index in np.flatnonzero(sound).tolist():
                 sound[index] = b"\0" not in data[records.starts[index] : records.stops[index]]
         for index in self._headers.find(data, records, sound):
-            records.broken[index], sound[index] = "the header again", False
+            records.broken[index], sound[index] = "repeats the header", False
         bad = np.flatnonzero(~sound)
         rejects = [_reject(data, records, i, n_fields) for i in bad[:MAX_REJECTS_KEPT].tolist()]
         return Block(_joined(data, records, sound), records.lines[sound], rejects, len(bad))

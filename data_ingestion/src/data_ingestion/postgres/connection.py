@@ -110,10 +110,10 @@ class Warehouse:
                     raise
                 if not _is_transient(error, lost):
                     raise WarehouseError(_explain(error)) from error
-                if not patience.wait(f"the warehouse is away ({_first_line(error)})"):
+                if not patience.wait(f"the warehouse is not available ({_first_line(error)})"):
                     raise WarehouseError(
-                        f"the warehouse at {_address()} is away ({_first_line(error)}): start "
-                        "it, or set PGHOST and PGPORT to where it is"
+                        f"the warehouse at {_address()} is not available ({_first_line(error)}): "
+                        "start it, or set PGHOST and PGPORT to its address"
                     ) from error
             except BaseException:
                 self.close()

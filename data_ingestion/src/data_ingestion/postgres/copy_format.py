@@ -84,12 +84,12 @@ def _items(rows: pa.Array) -> NDArray[Any]:
     return items
 
 
-def is_in(hashes: Hashes, others: bytes) -> NDArray[np.bool_]:
-    """Return for each hash whether it is one of `others`, which have 16 bytes each."""
+def is_in(hashes: Hashes, known: bytes) -> NDArray[np.bool_]:
+    """Return for each hash whether it is one of `known`, which holds hashes of 16 bytes each."""
     size = HASH.itemsize
     values, value_set = (
         pa.Array.from_buffers(pa.binary(size), len(data) // size, [None, pa.py_buffer(data)])
-        for data in (hashes.tobytes(), others)
+        for data in (hashes.tobytes(), known)
     )
     flags: NDArray[np.bool_] = pc.is_in(values, value_set=value_set).to_numpy(zero_copy_only=False)
     return flags
@@ -141,7 +141,7 @@ class CopyFormat:
             n_values: The number of columns that come from the file.
         """
         loaded_at = (load.started_at - EPOCH) // timedelta(microseconds=1)
-        constants = (_eight(load.load_id), load.source_file.encode(), _eight(loaded_at))
+        constants = (_int8(load.load_id), load.source_file.encode(), _int8(loaded_at))
         constant = b"".join(len(value).to_bytes(4, "big") + value for value in constants)
         tail = [
             ("hash_length", ">i4"),
@@ -163,5 +163,5 @@ class CopyFormat:
         return b"".join((COPY_BEGIN, memoryview(data)[:stop], COPY_END))
 
 
-def _eight(number: int) -> bytes:
+def _int8(number: int) -> bytes:
     return number.to_bytes(8, "big", signed=True)

@@ -48,16 +48,16 @@ create table if not exists raw._rejects (
     reason text not null,
     rejected_at timestamptz not null
 );
--- A separate statement also adds the column to a table that an older version created. Its index
--- exists exactly where the column does, and the index is cheaper to look up: a query for a column
--- reads some 200 pages of the catalogue in every load.
+-- A separate statement also adds the column to a table that an older version created. The index
+-- _loads_gone exists if and only if the column does. The loader looks for the index, because a
+-- query for a column would read some 200 pages of the catalogue in every load.
 alter table raw._loads add column if not exists loads_gone bigint not null default 0;
 create index if not exists _loads_gone on raw._loads (table_name) where loads_gone > 0;
 create index if not exists _rejects_load on raw._rejects (table_name, load_id);
 comment on table raw._loads is 'One row per attempt to load a file';
 comment on column raw._loads.loads_gone is
     'Earlier loads known to be without rows when this one read its file again';
-comment on table raw._rejects is 'Lines that did not fit their file''s header';
+comment on table raw._rejects is 'Lines that could not be loaded, and the reasons';
 """
 
 
@@ -148,11 +148,12 @@ class GoneLoads:
         return bisect_right(self._gone, last)
 
 
-def has_all_rows(cursor: Cursor, table: str, earlier: EarlierLoad, gone: GoneLoads) -> bool:
-    """Return whether the rows of the earlier load's file are still in the table.
+def is_still_loaded(cursor: Cursor, table: str, earlier: EarlierLoad, gone: GoneLoads) -> bool:
+    """Return whether the file of the earlier load counts as still in the table.
 
-    If that load dropped duplicates, rows of the file may belong to any load before it. Then none
-    of those may be gone, except those that were gone already when it read the file.
+    A load is gone when it has lost all its rows. The earlier load must not be gone. If it dropped
+    duplicates, rows of the file may belong to any load before it. Then none of those loads may be
+    gone either, except those that were gone already when the earlier load read the file.
     """
     if earlier.rows_duplicate and earlier.load_id > 1:
         return gone.count(cursor, earlier.load_id) == earlier.loads_gone

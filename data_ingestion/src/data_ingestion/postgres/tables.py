@@ -127,15 +127,15 @@ def existing_hashes(cursor: Cursor, table: str, hashes: IO[bytes]) -> bytes:
         hashes: A binary COPY of one column.
     """
     cursor.execute(
-        "create temporary table if not exists asked (hash uuid not null) on commit drop;"
-        " truncate asked"
+        "create temporary table if not exists lookup (hash uuid not null) on commit drop;"
+        " truncate lookup"
     )
-    copy(cursor, "copy asked from stdin (format binary)", hashes)
-    # One walk through the unique index, even where the planner prefers to scan a large table.
+    copy(cursor, "copy lookup from stdin (format binary)", hashes)
+    # Make the planner walk through the unique index once, even if it prefers to scan the table.
     cursor.execute("set local enable_seqscan = off; set local enable_bitmapscan = off")
     query = SQL(
         "select coalesce(string_agg(uuid_send(_row_hash), ''), '') from {}"
-        " where _row_hash = any(array(select hash from asked))"
+        " where _row_hash = any(array(select hash from lookup))"
     ).format(relation(table))
     return bytes(fetch_value(cursor, query))
 

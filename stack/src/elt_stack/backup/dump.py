@@ -27,7 +27,7 @@ from elt_stack.backup.manifest import (
     locked_version,
 )
 from elt_stack.errors import StackError
-from elt_stack.runtime import OWNERS, PSQL_OPTIONS, Runtime, error_line
+from elt_stack.runtime_base import OWNERS, PSQL_OPTIONS, Runtime, error_line
 from elt_stack.runtimes import running_runtime
 from elt_stack.settings import Settings
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from elt_stack.errors import StackError
-from elt_stack.runtime import OWNERS
+from elt_stack.runtime_base import OWNERS
 from elt_stack.settings import PROJECT, Settings
 
 FORMAT = 2
@@ -125,11 +125,11 @@ class Manifest:
                     "decrypt its secrets: restore that .env first, or only the warehouse "
                     "(ONLY=warehouse)"
                 )
-            here = locked_version(name)
-            if _numbers(self.versions[name]) > _numbers(here):
+            installed = locked_version(name)
+            if _numbers(self.versions[name]) > _numbers(installed):
                 raise StackError(
-                    f"this backup is of {name} {self.versions[name]}, and here is {here}: use the "
-                    "version of this project that made the backup"
+                    f"this backup is of {name} {self.versions[name]}, but this project has "
+                    f"{installed}: use the version of this project that made the backup"
                 )
 
 

@@ -15,7 +15,7 @@ from elt_stack.backup.dump import summary
 from elt_stack.backup.manifest import Manifest, dump_file
 from elt_stack.errors import StackError
 from elt_stack.postgres import WAREHOUSE
-from elt_stack.runtime import OWNERS, Runtime
+from elt_stack.runtime_base import OWNERS, Runtime
 from elt_stack.runtimes import running_runtime, runtime_by_name
 from elt_stack.settings import Settings
 
@@ -102,8 +102,8 @@ def _check_servers(runtime: Runtime, manifest: Manifest, names: Collection[str])
         installed = int(runtime.sql(name, "show server_version_num")) // 10_000
         if dumped > installed:
             raise StackError(
-                f"this backup of {name} is of Postgres {dumped}, and here is {installed}: use "
-                f"{dumped} or newer"
+                f"this backup of {name} is of Postgres {dumped}, but the server is Postgres "
+                f"{installed}: use Postgres {dumped} or newer"
             )
         if (free := runtime.free_bytes(name)) < needed:
             raise StackError(

@@ -47,11 +47,11 @@ class Runtime(ABC):
 
     @abstractmethod
     def command(self, database: str, program: str) -> list[str]:
-        """Return the command line of a Postgres program, beside the server of a database."""
+        """Return the command line that runs a Postgres program beside a database's server."""
 
     @abstractmethod
     def environment(self) -> dict[str, str]:
-        """Return the environment in which such a program connects as the superuser."""
+        """Return the environment in which a Postgres program connects as the superuser."""
 
     @abstractmethod
     def server_of(self, database: str) -> str:
@@ -59,7 +59,12 @@ class Runtime(ABC):
 
     @abstractmethod
     def setting_in_use(self, database: str, setting: str) -> str:
-        """Return a setting as Airflow or Superset, whose database it is, was started with it."""
+        """Return the value of a setting with which the database's owner was started.
+
+        Args:
+            database: airflow or superset, which is also the name of the component.
+            setting: the name of the setting.
+        """
 
     @abstractmethod
     def free_bytes(self, database: str) -> int:
@@ -90,7 +95,7 @@ class Runtime(ABC):
             database: the database.
             program: the program's name, such as pg_dump.
             *arguments: the program's arguments.
-            **options: of `subprocess.Popen`.
+            **options: the options of `subprocess.Popen`.
         """
         command = [*self.command(database, program), *arguments]
         environment = os.environ | self.environment()
@@ -100,7 +105,7 @@ class Runtime(ABC):
         """Run a Postgres program, and return its output.
 
         Args:
-            database: the database whose server runs beside the program.
+            database: the program runs beside the server of this database.
             program: the program's name, such as pg_restore.
             *arguments: the program's arguments.
             stdin: the program's standard input, as a text or as an open file.
@@ -125,7 +130,7 @@ class Runtime(ABC):
         Args:
             database: the database whose server runs the statements.
             statements: the SQL.
-            connect_to: the database to connect to. It is another one by default, because a
-                database cannot be renamed or dropped from within.
+            connect_to: the database to connect to. The default is another one, because a
+                session cannot rename or drop its own database.
         """
         return self.run(database, "psql", *PSQL_OPTIONS, f"--dbname={connect_to}", stdin=statements)
