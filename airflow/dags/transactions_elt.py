@@ -31,9 +31,11 @@ safe and cheap. A daily run uses the default values of the form; `LOADER_DUPLICA
 * `parse_and_populate_csv`: the last line of the log names the file and the error. No row of that
   file was loaded. Airflow retries the task if the warehouse is unreachable, not after bad input.
   The table `raw._rejects` holds the rejected lines. The table `raw._loads` is the log of all loads.
+  To load a file without its rejected lines, such as totals and footnotes, trigger the DAG with
+  their number in *Rejected lines allowed*.
 * `transform_data`: the log names the model and the error.
 * `test_transformed_data`: the log names each failing test, the number of failing rows, and the
-  table in `audit` that holds them. Two tests are likely to fail on correct files:
+  table in `audit` that holds them. The failures of two tests need a decision:
     * `value_date_greater_than_transaction_date` fails on backdated transactions. Look at the rows.
       To accept them, trigger the DAG with *Backdated transactions* = `warn`.
     * `balances_reconcile` fails if the running balances of an account do not add up: a row is
