@@ -5,7 +5,10 @@ balance_amount - coalesce(deposit_amount, 0) + coalesce(withdrawal_amount, 0)
 
 {# The values of one array less those of another, as multisets, in ascending order. #}
 {% macro array_except(minuend, subtrahend) -%}
-array(select unnest({{ minuend }}) except all select unnest({{ subtrahend }}) order by 1)
+array(
+            select unnest({{ minuend }}) as balance
+            except all select unnest({{ subtrahend }}) order by balance
+        )
 {%- endmacro %}
 
 {#

@@ -97,8 +97,10 @@ new_sums as (
         count(withdrawal_amount) as withdrawal_count,
         count(deposit_amount) as deposit_count,
         count(balance_amount) as balance_count,
-        coalesce(sum(coalesce(deposit_amount, 0) - coalesce(withdrawal_amount, 0))
-            filter (where balance_amount is null), 0) as net_without_balance,
+        coalesce(
+            sum(coalesce(deposit_amount, 0) - coalesce(withdrawal_amount, 0))
+            filter (where balance_amount is null), 0
+        ) as net_without_balance,
         coalesce(
             sum((balance_amount - balance_before) * (balance_amount + balance_before)), 0
         ) as _square_sum,
@@ -187,7 +189,8 @@ shaped as (
         case
             when balance_count = 0 then 'none'
             when net = 0 and _hash_sum = 0 then 'closed'
-            when _hash_sum = hash_numeric_extended(path_end, 0)::numeric
+            when
+                _hash_sum = hash_numeric_extended(path_end, 0)::numeric
                 - hash_numeric_extended(path_start, 0)
                 then 'path'
             else 'irregular'

@@ -1,101 +1,155 @@
 -- Each day that is whole, but does not begin at a balance that the account can have.
-with breaks as (
+with flows as (
+
+    select
+        *,
+        lag(transaction_date) over account as date_before,
+        lag(_first_date) over account as first_date_before,
+        lag(_balance_starts) over account as starts_before,
+        lag(_balance_ends) over account as ends_before
+    from {{ ref('daily_account_flows') }}
+    where balance_count > 0 and not _is_in_block
+    window account as (partition by account_number order by transaction_date)
+
+),
+
+breaks as (
 
     select
         account_number,
         transaction_date as last_date,
         _first_date as first_date,
         _balance_starts[1] as start_balance,
-        case when cardinality(_balances_before) = 1 then _balances_before[1] end as balance_before
-    from {{ ref('daily_account_flows') }}
-    where is_break and cardinality(_balance_starts) <= 1
+        _balances_before,
+        date_before,
+        first_date_before,
+        case when cardinality(starts_before) = 1 then starts_before[1] end as start_before,
+        case when cardinality(starts_before) = 1 then ends_before[1] end as end_before
+    from flows
+    where is_break and cardinality(_balance_starts) < 2
+
+),
+
+edges_after as (
+
+    select
+        breaks.last_date,
+        edge.*,
+        coalesce(edge.balance_before <> breaks.start_balance, false) as is_inside
+    from breaks
+    cross join {{ edges_of('breaks.account_number', 'breaks.first_date', 'breaks.last_date') }}
+        as edge
+
+),
+
+edges_before as (
+
+    select
+        breaks.last_date,
+        edge.*,
+        edge.balance_after = any(breaks._balances_before) as is_possible,
+        edge.balance_before = breaks.start_before and edge.balance_after = breaks.end_before
+            as is_whole_day
+    from breaks
+    cross join {{ edges_of(
+        'breaks.account_number', 'breaks.first_date_before', 'breaks.date_before'
+    ) }} as edge
 
 ),
 
 -- The row behind the break: the one at the start of the path, or the first one of a day that closes
 -- on itself.
-with_row_after as (
+rows_after as (
 
-    select
-        breaks.*,
-        edge.transaction_id as id_after,
-        edge.transaction_date as date_after,
-        edge.balance_before as balance_after
-    from breaks
-    cross join lateral (
-        select *
-        from {{ ref('transaction_edges') }} as edge
-        where
-            edge.account_number = breaks.account_number
-            and edge.transaction_date between breaks.first_date and breaks.last_date
-        order by
-            coalesce(edge.balance_before = breaks.start_balance, false) desc,
-            edge.transaction_date,
-            edge._load_id,
-            edge._source_line
-        limit 1
-    ) as edge
+    select distinct on (account_number, last_date)
+        account_number,
+        last_date,
+        transaction_id,
+        transaction_date,
+        balance_before
+    from edges_after
+    order by account_number, last_date, is_inside, transaction_date, _load_id, _source_line
 
 ),
 
--- The row before the break: on the last day with balances, preferably at the expected balance.
-with_row_before as (
+-- The row before the break: the last one at a possible balance.
+rows_before as (
 
-    select
-        with_row_after.*,
-        edge.transaction_id as id_before,
-        edge.transaction_date as date_before
-    from with_row_after
-    cross join lateral (
-        select max(days.transaction_date) as transaction_date
-        from {{ ref('daily_account_flows') }} as days
-        where
-            days.account_number = with_row_after.account_number
-            and days.transaction_date < with_row_after.first_date
-            and days.balance_count > 0
-    ) as day_before
-    cross join lateral (
-        select *
-        from {{ ref('transaction_edges') }} as edge
-        where
-            edge.account_number = with_row_after.account_number
-            and edge.transaction_date = day_before.transaction_date
-        order by
-            coalesce(edge.balance_after = with_row_after.balance_before, false) desc,
-            edge._load_id desc,
-            edge._source_line desc
-        limit 1
-    ) as edge
+    select distinct on (account_number, last_date)
+        account_number,
+        last_date,
+        transaction_id,
+        transaction_date,
+        case when is_possible then balance_after end as balance_after
+    from edges_before
+    order by
+        account_number asc,
+        last_date asc,
+        is_possible desc,
+        transaction_date desc,
+        _load_id desc,
+        _source_line desc
 
 ),
 
--- If the day before has several equal edges that lead back over the break, one of them is surplus.
+-- If the day before is a path because one of several equal edges is surplus, it closes on itself
+-- without this edge. The day after the break then begins at one of its balances.
+copies as (
+
+    select
+        account_number,
+        last_date,
+        array_agg(transaction_id order by _load_id, _source_line) as ids
+    from edges_before
+    where is_whole_day
+    group by account_number, last_date
+    having count(*) > 1
+
+),
+
+doubled as (
+
+    select
+        account_number,
+        last_date,
+        ids
+    from copies
+    where
+        exists (
+            select 1
+            from edges_before
+            inner join edges_after
+                on
+                    edges_before.account_number = edges_after.account_number
+                    and edges_before.last_date = edges_after.last_date
+                    and edges_before.balance_before = edges_after.balance_before
+            where
+                edges_before.account_number = copies.account_number
+                and edges_before.last_date = copies.last_date
+                and not edges_after.is_inside
+        )
+
+),
+
 final as (
 
     select
-        with_row_before.account_number,
-        with_row_before.date_before,
-        with_row_before.balance_before,
-        coalesce(copies.transaction_ids[1], with_row_before.id_before) as id_before,
+        rows_after.account_number,
+        rows_before.transaction_date as date_before,
+        rows_before.balance_after as balance_before,
+        coalesce(doubled.ids[1], rows_before.transaction_id) as id_before,
         case
-            when copies.transaction_ids is null then with_row_before.date_after
-            else with_row_before.date_before
+            when doubled.ids is null then rows_after.transaction_date
+            else rows_before.transaction_date
         end as date_after,
-        with_row_before.balance_after,
-        coalesce(copies.transaction_ids[2], with_row_before.id_after) as id_after,
-        copies.transaction_ids is not null as is_doubled
-    from with_row_before
-    left join lateral (
-        select array_agg(edge.transaction_id order by edge._load_id, edge._source_line)
-            as transaction_ids
-        from {{ ref('transaction_edges') }} as edge
-        where
-            edge.account_number = with_row_before.account_number
-            and edge.transaction_date = with_row_before.date_before
-            and edge.balance_before = with_row_before.balance_after
-            and edge.balance_after = with_row_before.balance_before
-        having count(*) > 1
-    ) as copies on true
+        case when doubled.ids is null then rows_after.balance_before else breaks.start_before end
+            as balance_after,
+        coalesce(doubled.ids[2], rows_after.transaction_id) as id_after,
+        doubled.ids is not null as is_doubled
+    from breaks
+    inner join rows_after using (account_number, last_date)
+    inner join rows_before using (account_number, last_date)
+    left join doubled using (account_number, last_date)
 
 )
 

@@ -6,147 +6,127 @@
     balance before the day counts as an end, unless the day has a start there. The start of the next
     day shows which end is the day's own end.
 #}
-with irregular as (
+with days as (
 
     select
-        days.account_number,
-        days.transaction_date as last_date,
-        days._first_date as first_date,
-        days._balance_starts as starts,
-        days._balance_ends as ends,
-        days._first_load_id <> days._last_load_id as has_several_loads,
-        case when cardinality(days._balances_before) = 1 then days._balances_before[1] end
-            as balance_before,
+        *,
+        lead(_balance_starts) over (
+            partition by account_number order by transaction_date
+        ) as next_starts
+    from {{ ref('daily_account_flows') }}
+    where balance_count > 0 and not _is_in_block
+
+),
+
+irregular as (
+
+    select
+        account_number,
+        transaction_date as last_date,
+        _first_date as first_date,
+        _balance_starts,
+        _balance_ends,
+        case when cardinality(_balances_before) = 1 then _balances_before[1] end as balance_before,
         (
-            select start_balance
-            from unnest(days._balance_starts) as start_balance
-            where start_balance = any(days._balances_before)
-            limit 1
-        ) as matched_start,
+            select min(balance)
+            from unnest(_balance_starts) as balance
+            where balance = any(_balances_before)
+        ) as own_start,
         (
-            select end_balance
-            from unnest(days._balance_ends) as end_balance
-            where end_balance = any(next_day._balance_starts)
-            limit 1
-        ) as matched_end
-    from {{ ref('daily_account_flows') }} as days
-    left join lateral (
-        select following._balance_starts
-        from {{ ref('daily_account_flows') }} as following
-        where
-            following.account_number = days.account_number
-            and following.transaction_date > days.transaction_date
-            and following.balance_count > 0
-        order by following.transaction_date
-        limit 1
-    ) as next_day on true
-    where days.is_break and cardinality(days._balance_starts) > 1
+            select min(balance)
+            from unnest(_balance_ends) as balance
+            where balance = any(next_starts)
+        ) as own_end
+    from days
+    where is_break and cardinality(_balance_starts) > 1
 
 ),
 
 edges as (
 
     select
-        irregular.account_number,
         irregular.last_date,
-        edge.transaction_id,
-        edge.transaction_date,
-        edge.balance_before,
-        edge.balance_after,
-        edge._load_id,
-        edge._source_line,
+        edge.*,
         case
             when edge.balance_before = lag(edge.balance_after) over lines then 1
             when edge.balance_after = lag(edge.balance_before) over lines then -1
         end as direction
     from irregular
-    cross join lateral (
-        select * from {{ ref('transaction_edges') }} as edge
-        where
-            edge.account_number = irregular.account_number
-            and edge.transaction_date between irregular.first_date and irregular.last_date
-        offset 0
-    ) as edge
+    cross join {{ edges_of(
+        'irregular.account_number', 'irregular.first_date', 'irregular.last_date'
+    ) }} as edge
     window lines as (
-        partition by irregular.account_number, irregular.last_date
+        partition by edge.account_number, irregular.last_date
         order by edge._load_id, edge._source_line
     )
 
 ),
 
-ordered_edges as (
+directed_edges as (
 
     select
         *,
-        row_number() over (
-            partition by account_number, last_date
-            order by transaction_date, _load_id, _source_line * file_direction
-        ) as moment
-    from (
-        select
-            *,
-            case when sum(direction) over (partition by account_number, last_date) < 0 then -1 else 1 end
-                as file_direction
-        from edges
-    ) as directed_edges
+        case
+            when sum(direction) over (partition by account_number, last_date) < 0 then -1 else 1
+        end
+            as file_direction
+    from edges
 
 ),
 
--- The dangling balances of each day, each with its row. Of equal balances, as many rows as dangle.
+-- Both ends of each edge, in the order of time. Of equal balances, the first ones dangle.
+nodes as (
+
+    select
+        edge.account_number,
+        edge.last_date,
+        edge.transaction_id,
+        edge.transaction_date,
+        node.is_start,
+        node.balance,
+        edge._load_id,
+        edge._source_line * edge.file_direction as line_order,
+        row_number() over (
+            partition by edge.account_number, edge.last_date, node.is_start, node.balance
+            order by
+                edge.transaction_date, edge._load_id, edge._source_line * edge.file_direction
+        ) as copy_number
+    from directed_edges as edge
+    cross join lateral (
+        values (true, edge.balance_before), (false, edge.balance_after)
+    ) as node (is_start, balance)
+
+),
+
 dangling as (
 
     select
         irregular.account_number,
         irregular.last_date,
-        irregular.balance_before,
-        irregular.matched_start,
-        node.is_start,
-        node.balance,
-        edge.transaction_id,
-        edge.transaction_date,
+        irregular.balance_before as day_start,
+        irregular.own_start,
+        nodes.is_start,
+        nodes.balance,
+        nodes.transaction_id,
+        nodes.transaction_date,
         row_number() over (
-            partition by irregular.account_number, irregular.last_date, node.is_start
-            order by edge.moment
+            partition by irregular.account_number, irregular.last_date, nodes.is_start
+            order by nodes.transaction_date, nodes._load_id, nodes.line_order
         ) as number
     from irregular
-    cross join lateral (
-        select
-            true as is_start,
-            start_balance as balance,
-            count(*) as copies
-        from unnest({{ array_except('starts', 'array[matched_start]') }}) as start_balance
-        group by start_balance
-        union all
-        select
-            false,
-            end_balance,
-            count(*)
-        from unnest({{ array_except('ends', 'array[matched_end]') }}) as end_balance
-        group by end_balance
-    ) as node
-    inner join (
-        select
-            account_number,
-            last_date,
-            moment,
-            transaction_id,
-            transaction_date,
-            side.is_start,
-            side.balance,
-            row_number() over (
-                partition by account_number, last_date, side.is_start, side.balance order by moment
-            ) as copy
-        from ordered_edges
-        cross join lateral (
-            values (true, balance_before), (false, balance_after)
-        ) as side (is_start, balance)
-    ) as edge
-        on
-            irregular.account_number = edge.account_number
-            and irregular.last_date = edge.last_date
-            and node.is_start = edge.is_start
-            and node.balance = edge.balance
-            and node.copies >= edge.copy
+    inner join nodes using (account_number, last_date)
+    where
+        nodes.copy_number <= case
+            when nodes.is_start
+                then cardinality(array_positions(
+                    {{ array_except('irregular._balance_starts', 'array[irregular.own_start]') }},
+                    nodes.balance
+                ))
+            else cardinality(array_positions(
+                {{ array_except('irregular._balance_ends', 'array[irregular.own_end]') }},
+                nodes.balance
+            ))
+        end
 
 ),
 
@@ -155,13 +135,14 @@ starts as (
 
     select
         *,
-        case when balance_before is null and matched_start is null then number - 1 else number end
+        case when day_start is null and own_start is null then number - 1 else number end
             as break_number
     from dangling
     where is_start
 
 ),
 
+-- With a known balance before the day, at which no row of the day starts, this balance dangles, too.
 ends as (
 
     select
@@ -170,55 +151,61 @@ ends as (
         balance,
         transaction_id,
         transaction_date,
-        case when balance_before is not null and matched_start is null then number + 1 else number end
+        case when day_start is not null and own_start is null then number + 1 else number end
             as break_number
     from dangling
     where not is_start
 
     union all
 
-    -- the row at the balance before the day
     select
         irregular.account_number,
         irregular.last_date,
-        irregular.balance_before,
-        edge.transaction_id,
-        edge.transaction_date,
-        1
+        irregular.balance_before as balance,
+        row_before.transaction_id,
+        row_before.transaction_date,
+        1 as break_number
     from irregular
-    cross join lateral (
-        select *
-        from {{ ref('transaction_edges') }} as edge
-        where
-            edge.account_number = irregular.account_number
-            and edge.transaction_date < irregular.first_date
-        order by
-            edge.transaction_date desc,
-            edge.balance_after = irregular.balance_before desc,
-            edge._load_id desc,
-            edge._source_line desc
-        limit 1
-    ) as edge
-    where irregular.balance_before is not null and irregular.matched_start is null
+    cross join
+        lateral (
+            select
+                earlier_edges.transaction_id,
+                earlier_edges.transaction_date
+            from {{ ref('transaction_edges') }} as earlier_edges
+            where
+                earlier_edges.account_number = irregular.account_number
+                and earlier_edges.transaction_date < irregular.first_date
+            order by
+                earlier_edges.transaction_date desc,
+                earlier_edges.balance_after = irregular.balance_before desc,
+                earlier_edges._load_id desc,
+                earlier_edges._source_line desc
+            limit 1
+        ) as row_before
+    where irregular.balance_before is not null and irregular.own_start is null
 
 ),
 
--- The loads of a day if the transactions of each of them are whole.
-whole_loads as (
+-- The loads of a day, if the transactions of each of them are whole.
+load_nets as (
+
+    select
+        account_number,
+        last_date,
+        _load_id,
+        {{ array_except('array_agg(balance_before)', 'array_agg(balance_after)') }} as starts
+    from edges
+    group by account_number, last_date, _load_id
+
+),
+
+whole_loads as materialized (
 
     select
         account_number,
         last_date,
         array_agg(_load_id) as load_ids
-    from (
-        select
-            account_number,
-            last_date,
-            _load_id,
-            {{ array_except('array_agg(balance_before)', 'array_agg(balance_after)') }} as starts
-        from edges
-        group by account_number, last_date, _load_id
-    ) as loads
+    from load_nets
     group by account_number, last_date
     having count(*) > 1 and max(cardinality(starts)) = 1
 
@@ -236,15 +223,8 @@ final as (
         starts.transaction_id as id_after,
         whole_loads.load_ids
     from starts
-    left join ends
-        on
-            starts.account_number = ends.account_number
-            and starts.last_date = ends.last_date
-            and starts.break_number = ends.break_number
-    left join whole_loads
-        on
-            starts.account_number = whole_loads.account_number
-            and starts.last_date = whole_loads.last_date
+    left join ends using (account_number, last_date, break_number)
+    left join whole_loads using (account_number, last_date)
     where starts.break_number > 0
 
 )

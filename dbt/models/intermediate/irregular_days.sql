@@ -1,29 +1,20 @@
 {#
     The net of each day whose sums do not prove it (see account_days), edge by edge.
 
-    If the day is whole without some copies of its edges, the net leaves out these surplus copies.
+    Equal edges may be surplus copies. A day therefore has further rows, one for each way to leave out
+    copies after which it is whole.
 #}
-with transactions as not materialized (
+with irregular as (
 
     select
-        *,
-        {{ balance_before() }} as balance_before,
-        balance_amount as balance_after
-    from {{ ref('transactions') }}
-
-),
-
-irregular as (
-
-    select
-        account_number,
-        transaction_date,
-        _staged_at
-    from {{ ref('account_days') }}
+        sums.account_number,
+        sums.transaction_date,
+        sums._staged_at
+    from {{ ref('account_days') }} as sums
     where
-        shape = 'irregular'
+        sums.shape = 'irregular'
         {% if is_incremental() %}
-        and _staged_at
+        and sums._staged_at
         > (select coalesce(max(stored._staged_at), '-infinity') from {{ this }} as stored)
         {% endif %}
 
@@ -32,83 +23,107 @@ irregular as (
 edges as (
 
     select
-        irregular.account_number,
-        irregular.transaction_date,
         irregular._staged_at,
+        edge.account_number,
+        edge.transaction_date,
         edge.transaction_id,
         edge.balance_before,
         edge.balance_after,
-        row_number() over edge_copies as copy,
-        count(*) over (edge_copies range between unbounded preceding and unbounded following) as copies,
-        row_number() over (
-            partition by
-                irregular.account_number, irregular.transaction_date,
-                edge.balance_before, edge.balance_after, edge._load_id
-            order by edge._source_line
-        ) as copy_in_load
+        edge._load_id,
+        edge._source_line
     from irregular
-    -- With `offset 0`, the planner looks up each day in the index. Otherwise it may scan the table.
-    cross join lateral (
-        select * from transactions
-        where
-            transactions.account_number = irregular.account_number
-            and transactions.transaction_date = irregular.transaction_date
-            and transactions.balance_after is not null
-        offset 0
-    ) as edge
-    window edge_copies as (
-        partition by
-            irregular.account_number, irregular.transaction_date,
-            edge.balance_before, edge.balance_after
-        order by edge._load_id, edge._source_line
-    )
+    cross join {{ edges_of(
+        'irregular.account_number', 'irregular.transaction_date', 'irregular.transaction_date'
+    ) }} as edge
 
 ),
 
-days as (
+net_of_all as (
 
     select
         account_number,
         transaction_date,
-        _staged_at,
-        {{ array_except('array_agg(balance_before)', 'array_agg(balance_after)') }} as starts,
-        {{ array_except('array_agg(balance_after)', 'array_agg(balance_before)') }} as ends
+        {{ array_except('array_agg(balance_before)', 'array_agg(balance_after)') }} as all_starts,
+        {{ array_except('array_agg(balance_after)', 'array_agg(balance_before)') }} as all_ends
     from edges
-    group by account_number, transaction_date, _staged_at
+    group by account_number, transaction_date
 
 ),
 
--- For each edge, whether each way to find surplus copies keeps it.
-kept_edges as (
+-- Equal edges, numbered in the order of the loads.
+copies as (
 
     select
         edges.*,
-        way.*
-    from (
-        select
-            edges.*,
-            days.starts,
-            days.ends,
-            max(copy_in_load) over (
-                partition by account_number, transaction_date, balance_before, balance_after
-            ) as copies_in_one_load
-        from edges
-        inner join days using (account_number, transaction_date)
-    ) as edges
+        row_number() over (
+            partition by
+                edges.account_number,
+                edges.transaction_date,
+                edges.balance_before,
+                edges.balance_after
+            order by edges._load_id, edges._source_line
+        ) as copy_number,
+        count(*) over (
+            partition by
+                edges.account_number,
+                edges.transaction_date,
+                edges.balance_before,
+                edges.balance_after
+        ) as copy_count,
+        row_number() over (
+            partition by
+                edges.account_number,
+                edges.transaction_date,
+                edges.balance_before,
+                edges.balance_after,
+                edges._load_id
+            order by edges._source_line
+        ) as number_in_load
+    from edges
+
+),
+
+compared as (
+
+    select
+        copies.*,
+        max(copies.number_in_load) over (
+            partition by
+                copies.account_number,
+                copies.transaction_date,
+                copies.balance_before,
+                copies.balance_after
+        ) as count_in_one_load,
+        copies.balance_before = any(net_of_all.all_starts)
+        and copies.balance_after = any(net_of_all.all_ends) as is_dangling
+    from copies
+    inner join net_of_all using (account_number, transaction_date)
+
+),
+
+-- Four ways to find surplus copies, and whether each keeps the edge.
+kept as (
+
+    select
+        compared.*,
+        way.way_number,
+        way.is_kept
+    from compared
     cross join lateral (
         values
         (1, true),
         -- A load lists a transaction as often as it happened. Another load may list it again, in
         -- another notation.
-        (2, copy <= copies_in_one_load),
+        (2, compared.copy_number <= compared.count_in_one_load),
         -- A surplus copy from a to b leaves the start a and the end b.
         (
             3,
-            copy = 1 or copy < copies
-            or balance_before <> all(starts) or balance_after <> all(ends)
+            compared.copy_number = 1
+            or compared.copy_number < compared.copy_count
+            or not compared.is_dangling
         ),
-        (4, copy = 1)
-    ) as way (way, is_kept)
+        (4, compared.copy_number = 1)
+    ) as way (way_number, is_kept)
 
 ),
 
@@ -117,7 +132,7 @@ nets as (
     select
         account_number,
         transaction_date,
-        way,
+        way_number,
         {{ array_except(
             'array_agg(balance_before) filter (where is_kept)',
             'array_agg(balance_after) filter (where is_kept)'
@@ -128,23 +143,16 @@ nets as (
         ) }} as balance_ends,
         array_agg(transaction_id) filter (where not is_kept) as surplus_ids,
         max(_staged_at) as _staged_at
-    from kept_edges
-    group by account_number, transaction_date, way
+    from kept
+    group by account_number, transaction_date, way_number
 
 ),
 
 final as (
 
-    -- The first way after which the day has at most one start. Without one, all edges count.
-    select distinct on (account_number, transaction_date)
-        account_number,
-        transaction_date,
-        balance_starts,
-        balance_ends,
-        surplus_ids,
-        _staged_at
+    select *
     from nets
-    order by account_number, transaction_date, cardinality(balance_starts) > 1, way
+    where way_number = 1 or (cardinality(balance_starts) < 2 and surplus_ids is not null)
 
 )
 

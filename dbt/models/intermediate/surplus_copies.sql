@@ -1,24 +1,36 @@
 -- Each surplus copy of a transaction, with the first copy.
-select
-    days.account_number,
-    days.transaction_date as date_before,
-    copy.balance_after as balance_before,
-    original.transaction_id as id_before,
-    days.transaction_date as date_after,
-    copy.balance_before as balance_after,
-    copy.transaction_id as id_after
-from {{ ref('daily_account_flows') }} as days
-cross join lateral unnest(days._surplus_ids) as surplus (transaction_id)
-inner join {{ ref('transaction_edges') }} as copy using (transaction_id)
-cross join lateral (
-    select edge.transaction_id
-    from {{ ref('transaction_edges') }} as edge
+with surplus as (
+
+    select
+        surplus_copy.*,
+        flows._surplus_ids
+    from {{ ref('daily_account_flows') }} as flows
+    cross join lateral unnest(flows._surplus_ids) as surplus_id
+    inner join {{ ref('transaction_edges') }} as surplus_copy
+        on surplus_copy.transaction_id = surplus_id
+
+),
+
+pairs as (
+
+    select distinct on (surplus.transaction_id)
+        surplus.account_number,
+        surplus.transaction_date as date_before,
+        surplus.balance_after as balance_before,
+        original.transaction_id as id_before,
+        surplus.transaction_date as date_after,
+        surplus.balance_before as balance_after,
+        surplus.transaction_id as id_after
+    from surplus
+    cross join {{ edges_of(
+        'surplus.account_number', 'surplus.transaction_date', 'surplus.transaction_date'
+    ) }} as original
     where
-        edge.account_number = days.account_number
-        and edge.transaction_date = days.transaction_date
-        and edge.balance_before = copy.balance_before
-        and edge.balance_after = copy.balance_after
-        and edge.transaction_id <> all(days._surplus_ids)
-    order by edge._load_id, edge._source_line
-    limit 1
-) as original
+        surplus.balance_before = original.balance_before
+        and surplus.balance_after = original.balance_after
+        and original.transaction_id <> all(surplus._surplus_ids)
+    order by surplus.transaction_id, original._load_id, original._source_line
+
+)
+
+select * from pairs

@@ -24,12 +24,13 @@ with load_spans as (
             loads.load_id
         from {{ source('raw', '_loads') }} as loads
         -- With `offset 0`, the planner looks up each row in the index.
-        cross join lateral (
-            select transactions.transaction_date
-            from {{ ref('transactions') }} as transactions
-            where transactions.transaction_id in (loads.first_row_hash, loads.last_row_hash)
-            offset 0
-        ) as end_row
+        cross join
+            lateral (
+                select transactions.transaction_date
+                from {{ ref('transactions') }} as transactions
+                where transactions.transaction_id in (loads.first_row_hash, loads.last_row_hash)
+                offset 0
+            ) as end_row
         where loads.table_name = 'transactions' and loads.status = 'loaded'
     ) as load_days
     group by load_id
@@ -150,10 +151,12 @@ final as (
                     needed_duplicates.source_line, needed_duplicates.source_file
                 )
             when breaks.kind = 'gap'
-                then 'No loaded file covers the time between these rows. Load the missing statement.'
+                then
+                    'No loaded file covers the time between these rows. Load the missing statement.'
             when breaks.kind = 'doubled'
                 then 'Both rows are the same step of the balance. One of them is surplus.'
-            else 'A row between these two is missing, or one of them is misread, belongs to another '
+            else
+                'A row between these two is missing, or one of them is misread, belongs to another '
                 'account or is no transaction.'
         end as hint,
         accepted.reason as accepted_reason

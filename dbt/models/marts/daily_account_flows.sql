@@ -2,19 +2,13 @@
     Sums, opening and closing balance per account and day.
 
     All transactions of an account form one path of balances. This model walks along the days of
-    each account with the set of balances that the account can have. A day is a set of moves from a
-    balance before it to a balance after it:
+    each account with the set of balances that the account can have:
 
-    - a path has one move, from its start to its end;
-    - a day that closes on itself has a move from each of its balances to the same balance;
-    - a day without balances moves any balance by its net amount;
-    - an irregular day that the days beside it do not complete has no move.
-
-    The moves that begin at a possible balance give the next set. If there is none, the day is a
-    break, and all its moves give the next set.
-
-    A path without further transactions has the same result for any set. Only the other days, which
-    "float", need the walk from day to day.
+    - a path leads from its start to its end;
+    - a day that closes on itself keeps those of its balances that the account can have;
+    - a day without balances adds its net amount;
+    - an irregular day may be whole with the days beside it, or without surplus copies;
+    - a day that fits none of the possible balances is a break.
 
     An incremental run walks from shortly before the first changed day of an account, and writes the
     days whose result changed.
@@ -61,7 +55,7 @@ walk_starts as (
     select distinct
         account_number,
         '-infinity'::date as settled_date,
-        null::numeric [] as settled_balances
+        null::numeric[] as settled_balances
     from {{ ref('account_days') }}
 
 ),
@@ -70,31 +64,49 @@ walk_starts as (
 days as (
 
     select
-        days.*,
+        sums.*,
         walk_starts.settled_balances,
-        irregular_days.surplus_ids,
-        case days.shape
-            when 'path' then array[days.path_start]::numeric[]
+        case sums.shape
+            when 'path' then array[sums.path_start]::numeric[]
             when 'closed' then array[]::numeric[]
-            when 'irregular' then irregular_days.balance_starts
+            when 'irregular' then nets.balance_starts
         end as starts,
-        case days.shape
-            when 'path' then array[days.path_end]::numeric[]
+        case sums.shape
+            when 'path' then array[sums.path_end]::numeric[]
             when 'closed' then array[]::numeric[]
-            when 'irregular' then irregular_days.balance_ends
+            when 'irregular' then nets.balance_ends
         end as ends,
-        row_number() over account as position
-    from {{ ref('account_days') }} as days
+        case when sums.shape = 'path' and sums.net_without_balance = 0 then sums.path_start end
+            as fixed_start,
+        case when sums.shape = 'path' and sums.net_without_balance = 0 then sums.path_end end
+            as fixed_end,
+        row_number() over (
+            partition by sums.account_number order by sums.transaction_date
+        ) as position
+    from {{ ref('account_days') }} as sums
     inner join walk_starts
         on
-            days.account_number = walk_starts.account_number
-            and days.transaction_date > walk_starts.settled_date
-    left join {{ ref('irregular_days') }} as irregular_days
+            sums.account_number = walk_starts.account_number
+            and sums.transaction_date > walk_starts.settled_date
+    left join {{ ref('irregular_days') }} as nets
         on
-            days.account_number = irregular_days.account_number
-            and days.transaction_date = irregular_days.transaction_date
-            and days.shape = 'irregular'
-    window account as (partition by days.account_number order by days.transaction_date)
+            sums.account_number = nets.account_number
+            and sums.transaction_date = nets.transaction_date
+            and sums.shape = 'irregular'
+            and nets.way_number = 1
+
+),
+
+ways as not materialized (
+
+    select
+        nets.account_number,
+        nets.transaction_date,
+        nets.balance_starts as starts,
+        nets.balance_ends as ends,
+        nets.surplus_ids
+    from {{ ref('irregular_days') }} as nets
+    where nets.way_number > 1
 
 ),
 
@@ -104,113 +116,116 @@ blocks as (
 
 ),
 
--- The days, with the net of a block at its last day.
-walk_days as (
+-- A path that begins where the path of the day before ends has no other reading. The walk steps only
+-- over the other days.
+fixed_or_walked as (
 
     select
-        days.account_number,
-        days.transaction_date,
-        days.position,
-        days.settled_balances,
-        days.net_without_balance,
-        blocks.last_position > days.position as is_in_block,
-        min(days.transaction_date) over (
-            partition by days.account_number, coalesce(blocks.first_position, days.position)
-        ) as first_date,
-        case
-            when blocks.position is null then days.starts
-            when blocks.position = blocks.last_position then blocks.starts
-        end as starts,
-        case
-            when blocks.position is null then days.ends
-            when blocks.position = blocks.last_position then blocks.ends
-        end as ends
+        days.*,
+        coalesce(days.fixed_start = lag(days.fixed_end) over account, false) as is_fixed,
+        lead(days.fixed_start) over account as next_start
     from days
-    left join blocks
-        on days.account_number = blocks.account_number and days.position = blocks.position
-
-),
-
--- A path without further transactions is fixed, and so is an irregular day: its ends are known
--- without the days before it. All other days float.
-fixed_or_floating as (
-
-    select
-        *,
-        coalesce(cardinality(starts) > 0 and net_without_balance = 0, false) as is_fixed,
-        lead(cardinality(starts) > 0 and net_without_balance = 0) over (
-            partition by account_number order by position
-        ) as is_next_fixed
-    from walk_days
+    window account as (partition by days.account_number order by days.position)
 
 ),
 
 walk as (
 
-    -- the fixed days before floating ones
+    -- the days before those that the walk steps over
     select
         account_number,
-        position,
-        ends as balances,
-        false as is_break,
-        false as is_floating
-    from fixed_or_floating
-    where is_fixed and is_next_fixed is not true
+        position as last_position,
+        position as first_position,
+        transaction_date as first_date,
+        null::numeric[] as balances_before,
+        ends as balances_after,
+        0 as reading_number,
+        starts,
+        ends,
+        null::uuid[] as surplus_ids
+    from fixed_or_walked
+    where is_fixed and next_start is distinct from fixed_end
 
     union all
 
-    -- the beginning of accounts whose first day floats
     select
         account_number,
         0,
+        0,
+        null,
+        null,
         settled_balances,
-        false,
-        false
-    from fixed_or_floating
-    where position = 1 and not is_fixed
+        0,
+        null,
+        null,
+        null
+    from fixed_or_walked
+    where position = 1
 
     union all
 
     select
         day.account_number,
+        step.last_position,
         day.position,
-        coalesce(moves.reached, moves.balances_after, day.ends),
-        moves.reached is null and day.starts is not null,
-        true
+        day.transaction_date,
+        walk.balances_after,
+        step.balances_after,
+        step.reading_number,
+        step.starts,
+        step.ends,
+        step.surplus_ids
     from walk
-    inner join fixed_or_floating as day
-        on walk.account_number = day.account_number and walk.position + 1 = day.position
-    cross join lateral (
-        {{ balance_moves('day', 'walk.balances') }}
-    ) as moves
+    inner join fixed_or_walked as day
+        on
+            walk.account_number = day.account_number
+            and walk.last_position + 1 = day.position
+    cross join
+        lateral (
+            {{ balance_step('day', 'walk.balances_after') }}
+        ) as step
     where not day.is_fixed
 
 ),
 
-walked as (
+-- The result of each day: of the walk, or of a fixed day. The days of a block before its last day
+-- have no result of their own.
+readings as (
 
     select
-        fixed_or_floating.*,
-        case when is_fixed then ends else walk.balances end as balances_after,
-        case when is_fixed then cardinality(starts) > 1 else walk.is_break end as is_broken
-    from fixed_or_floating
-    left join walk
-        on
-            fixed_or_floating.account_number = walk.account_number
-            and fixed_or_floating.position = walk.position
-            and walk.is_floating
-
-),
-
-connected as (
-
-    select
-        *,
+        days.*,
+        coalesce(steps.reading_number, 0) in (5, 6) as is_break,
+        coalesce(steps.last_position > days.position, false) as is_in_block,
+        coalesce(steps.first_date, days.transaction_date) as first_date,
+        steps.surplus_ids,
         case
-            when position = 1 then settled_balances
-            else lag(balances_after) over (partition by account_number order by position)
-        end as balances_before
-    from walked
+            when days.is_fixed then days.starts
+            when steps.last_position = days.position then steps.balances_before
+        end as balances_before,
+        case
+            when days.is_fixed then days.ends
+            when steps.last_position = days.position then steps.balances_after
+        end as balances_after,
+        case
+            when days.is_fixed then days.starts
+            when steps.last_position = days.position then steps.starts
+        end as reading_starts,
+        case
+            when days.is_fixed then days.ends
+            when steps.last_position = days.position then steps.ends
+        end as reading_ends
+    from fixed_or_walked as days
+    left join (
+        select
+            walk.*,
+            day_position
+        from walk
+        cross join lateral generate_series(walk.first_position, walk.last_position) as day_position
+        where walk.reading_number > 0
+    ) as steps
+        on
+            days.account_number = steps.account_number
+            and days.position = steps.day_position
 
 ),
 
@@ -218,60 +233,54 @@ final as (
 
     select
         -- ids
-        days.account_number,
-        days.transaction_date,
+        account_number,
+        transaction_date,
 
         -- amounts
-        days.withdrawal_amount,
-        days.deposit_amount,
+        withdrawal_amount,
+        deposit_amount,
         case
-            when connected.is_in_block or connected.first_date < days.transaction_date then null
-            when cardinality(connected.balances_before) = 1 then connected.balances_before[1]
-            when connected.balances_before is null and connected.is_fixed
-                and cardinality(connected.starts) = 1
-                then connected.starts[1]
+            when is_in_block or first_date < transaction_date then null
+            when cardinality(balances_before) = 1 then balances_before[1]
+            when
+                balances_before is null and cardinality(reading_starts) = 1
+                and net_without_balance = 0
+                then reading_starts[1]
         end::numeric(18, 2) as opening_balance,
-        case
-            when cardinality(connected.balances_after) = 1 and connected.is_in_block is not true
-                then connected.balances_after[1]
-        end::numeric(18, 2) as closing_balance,
+        case when cardinality(balances_after) = 1 then balances_after[1] end::numeric(18, 2)
+            as closing_balance,
 
         -- counts
-        days.transaction_count,
-        days.withdrawal_count,
-        days.deposit_count,
-        days.balance_count,
+        transaction_count,
+        withdrawal_count,
+        deposit_count,
+        balance_count,
 
-        -- state of the walk
-        connected.is_broken or (
-            connected.is_fixed
-            and connected.starts[1] <> all(connected.balances_before)
-        ) is true as is_break,
-        connected.balances_before as _balances_before,
-        connected.balances_after as _balances,
-        coalesce(connected.is_in_block, false) as _is_in_block,
-        connected.first_date as _first_date,
-        connected.starts as _balance_starts,
-        connected.ends as _balance_ends,
-        days.surplus_ids as _surplus_ids,
-        days._first_load_id,
-        days._last_load_id,
-        days._staged_at
+        -- reading of the day
+        is_break and not is_in_block as is_break,
+        balances_before as _balances_before,
+        balances_after as _balances,
+        is_in_block as _is_in_block,
+        first_date as _first_date,
+        reading_starts as _balance_starts,
+        reading_ends as _balance_ends,
+        surplus_ids as _surplus_ids,
 
-    from connected
-    inner join days
-        on
-            connected.account_number = days.account_number
-            and connected.position = days.position
+        -- origin
+        _first_load_id,
+        _last_load_id,
+        _staged_at
+
+    from readings
 
 )
 
-select final.*
+select *
 from final
 {% if is_incremental() %}
 where
     not exists (
-        select from {{ this }} as stored
+        select 1 from {{ this }} as stored
         where
             stored.account_number = final.account_number
             and stored.transaction_date = final.transaction_date

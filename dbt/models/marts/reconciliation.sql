@@ -31,11 +31,15 @@ accounts as (
         -- The first known balance less all amounts before it, which need no order within a day.
         coalesce(
             (array_agg(days.opening_balance order by days.transaction_date))[1],
-            (array_agg(days.closing_balance - days.net_so_far order by days.transaction_date) filter (
-                where
-                days.closing_balance is not null
-                and days.transaction_date < coalesce(breaks.first_break_date, 'infinity')
-            ))[1]
+            (
+                array_agg(
+                    days.closing_balance - days.net_so_far order by days.transaction_date
+                ) filter (
+                    where
+                    days.closing_balance is not null
+                    and days.transaction_date < coalesce(breaks.first_break_date, 'infinity')
+                )
+            )[1]
         ) as opening_balance,
         sum(days.deposit_amount) as deposit_amount,
         sum(days.withdrawal_amount) as withdrawal_amount,

@@ -142,7 +142,10 @@ comparable as (
     from {{ this }} as staged
     where
         (staged.account_number, staged.transaction_date)
-        in (select account_number, transaction_date from renamed)
+        in (select
+            account_number,
+            transaction_date
+        from renamed)
         and staged.transaction_id not in (select transaction_id from renamed)
     {% endif %}
 
