@@ -1,0 +1,112 @@
+"""Compare the breaks that the project reports with a mutation."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import NamedTuple
+
+import chain_oracle
+from statements import Row, Spoiled, edges_by_day
+
+
+class Break(NamedTuple):
+    """A row of marts.balance_breaks. Amounts are in cents, lines are (file, line)."""
+
+    kind: str
+    date_before: date
+    balance_before: int | None
+    date_after: date
+    balance_after: int | None
+    line_before: tuple[str, int]
+    line_after: tuple[str, int]
+
+
+@dataclass
+class Judge:
+    """Knows a spoiled statement and its files.
+
+    Attributes:
+        spoiled: The mutation.
+        files: The rows of each file by name, in the order of its lines. The first row is on line 2.
+    """
+
+    spoiled: Spoiled
+    files: dict[str, Sequence[Row]]
+
+    def __post_init__(self) -> None:
+        self.days = edges_by_day(self.spoiled.rows)
+        self.visible = chain_oracle.first_failing_day(self.days) is not None
+        self.doubled = chain_oracle.is_doubled(self.days)
+
+    def row(self, line: tuple[str, int]) -> Row:
+        """Return the row on a line of a file."""
+        file, number = line
+        return self.files[file][number - 2]
+
+    def faults(self, found: Sequence[Break]) -> list[str]:
+        """Say what is wrong with the breaks of a visible mutation."""
+        faults = [fault for broken in found for fault in self.faults_of(broken)]
+        if self.spoiled.kind == "row doubled" and "doubled" not in {b.kind for b in found}:
+            faults.append("no break is a doubled row")
+        return faults
+
+    def faults_of(self, found: Break) -> list[str]:
+        """Say what is wrong with one break."""
+        faults = []
+        if found.kind not in self.right_kinds(found):
+            faults.append(f"kind is {found.kind}, not {self.right_kinds(found)}")
+        if not any(self.is_beside(found, day) for day in {row.day for row in self.spoiled.touched}):
+            faults.append("the days do not enclose the mutation")
+        before, after = self.row(found.line_before), self.row(found.line_after)
+        if (before.day, after.day) != (found.date_before, found.date_after):
+            faults.append("the lines are not of the days")
+        if found.kind == "doubled":
+            if before is after or before.edge != after.edge:
+                faults.append("the lines are not two copies")
+        elif found.balance_before not in (None, before.balance):
+            faults.append("the line before does not end at the balance before")
+        elif found.balance_after not in (None, after.edge[0]):
+            faults.append("the line after does not begin at the balance after")
+        touched = {balance for row in self.spoiled.touched for balance in row.edge}
+        if not touched & {*before.edge, *after.edge}:
+            faults.append("the lines are not beside the mutation")
+        return faults
+
+    def right_kinds(self, found: Break) -> set[str]:
+        """Return the kinds that a break may have, by the definition."""
+        spans = ({row.day for row in rows} for rows in self.files.values())
+        spanned = any(
+            min(days) <= found.date_before and found.date_after <= max(days) for days in spans
+        )
+        return {"broken" if spanned else "gap"} | ({"doubled"} if self.doubled else set())
+
+    def is_beside(self, found: Break, day: date) -> bool:
+        """Return whether a break is where a mutation of `day` first can be seen.
+
+        Its days enclose `day` or are the next ones. Days that close on themselves show nothing, so the
+        break may be at the first day behind them.
+        """
+        days = sorted(self.days)
+        previous = max((other for other in days if other < day), default=day)
+        open_days = (
+            other for other in days
+            if other > day and chain_oracle.starts_and_ends(self.days[other])[0]
+        )  # fmt: skip
+        latest = next(open_days, days[-1])
+        silent = [other for other in days if day < other <= found.date_before]
+        return (
+            previous <= found.date_before <= found.date_after <= latest
+            and day <= found.date_after
+            and not any(chain_oracle.starts_and_ends(self.days[other])[0] for other in silent)
+        )
+
+
+def describe(spoiled: Spoiled, found: Sequence[Break]) -> str:
+    """Describe a mutation and its breaks, for a person who looks for the fault."""
+    new = Counter(spoiled.touched)
+    lines = [f"{spoiled.kind}, account {spoiled.rows[0].account}"]
+    for row in sorted({*spoiled.rows, *spoiled.touched}, key=lambda row: row.day):
+        sign = " " if not new[row] else "+" if row in spoiled.rows else "-"
+        lines.append(f"  {sign} {row.day} {row.edge[0]} -> {row.edge[1]} {row.details}")
+    return "\n".join([*lines, *(f"  {broken}" for broken in found)])

@@ -1,0 +1,252 @@
+"""Check the balance chain on thousands of statements, against a judge that knows the truth.
+
+Each scenario puts all its accounts into one warehouse, because the start of dbt costs seconds.
+"""
+
+import json
+import os
+import random
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import date
+from itertools import count
+from pathlib import Path
+
+import chain_oracle
+from chain_judge import Break, Judge, describe
+from conftest import Warehouse
+from statements import (
+    MUTATIONS,
+    Row,
+    displace,
+    edges_by_day,
+    files,
+    spoil,
+    statement,
+    why_invisible,
+)
+
+SEED = int(os.environ.get("CHAIN_SEED", "20261130"))
+MUTATED = 1_000
+COLUMNS = ["mutation", "tried", "visible", "named with kind and place", "unseen outside the limits"]
+CLOSING = "select account_number, transaction_date, (closing_balance * 100)::bigint from marts.daily_account_flows"
+BREAKS = """
+    select account_number, kind, date_before, (balance_before * 100)::bigint, date_after,
+           (balance_after * 100)::bigint, source_file_before, source_line_before,
+           source_file_after, source_line_after
+    from marts.balance_breaks
+"""
+STATES = """
+    select account_number, state, (opening_balance * 100)::bigint, (closing_balance * 100)::bigint,
+           (deposit_amount * 100)::bigint, (withdrawal_amount * 100)::bigint, transaction_count,
+           break_count, first_transaction_date, last_transaction_date
+    from marts.reconciliation
+"""
+
+Closings = dict[tuple[str, date], int | None]
+
+
+class Bank:
+    """Loads statements into a warehouse, and remembers which rows are in which file."""
+
+    def __init__(self, warehouse: Warehouse) -> None:
+        self.warehouse = warehouse
+        self.files: dict[str, dict[str, Sequence[Row]]] = defaultdict(dict)
+        self._load_ids = count(1)
+
+    def load(self, pieces: Iterable[Sequence[Row]]) -> None:
+        """Load each piece as a file, and run dbt."""
+        loads = {}
+        for piece in filter(None, pieces):
+            load_id = next(self._load_ids)
+            loads[load_id] = [row.values() for row in piece]
+            for account in {row.account for row in piece}:
+                self.files[account][f"file_{load_id}.csv"] = piece
+        self.warehouse.load_files(loads)
+        assert self.warehouse.dbt("run").success
+
+    def breaks(self) -> dict[str, list[Break]]:
+        """Return the reported breaks by account."""
+        found = defaultdict(list)
+        for account, *values, file, line, file_after, line_after in self._query(BREAKS):
+            found[account].append(Break(*values, (file, line), (file_after, line_after)))
+        return found
+
+    def closings(self) -> Closings:
+        """Return the closing balances by account and day."""
+        return {(account, day): balance for account, day, balance in self._query(CLOSING)}
+
+    def states(self) -> dict[str, tuple]:
+        """Return marts.reconciliation by account."""
+        return {account: tuple(values) for account, *values in self._query(STATES)}
+
+    def _query(self, sql: str) -> list[tuple]:
+        return self.warehouse.query("reporter", sql)
+
+
+def wrong_closings(rows: Sequence[Row], found: Closings) -> list[str]:
+    """Describe the closing balances of a whole statement that are wrong, missing or guessed."""
+    wrong = []
+    for day, (known, possible) in chain_oracle.closing_balances(edges_by_day(rows)).items():
+        true = [row.balance for row in rows if row.day == day][-1]
+        balance = found[rows[0].account, day]
+        guessed = balance is not None and (balance != true or len(possible) > 1)
+        if guessed or (balance is None and len(known) == 1):
+            wrong.append(f"account {rows[0].account}, {day}: {balance} instead of {true} {possible}")
+    return wrong
+
+
+def test_all_files_in_any_order_give_the_true_closing_balances(warehouse: Warehouse) -> None:
+    rng = random.Random(SEED)
+    print("seed", SEED)
+    bank = Bank(warehouse)
+    whole = [statement(rng, f"{number:04}") for number in range(240)]
+    displaced = [displace(rng, statement(rng, f"d{number:03}")) for number in range(60)]
+    pieces = [piece for rows in whole + displaced for piece in files(rng, rows)]
+    rng.shuffle(pieces)
+    pieces[:50] = [[*pieces[n], *pieces[n + 1]] for n in range(0, 100, 2)]  # of several accounts
+    del pieces[50:100]
+    for begin in range(0, len(pieces), len(pieces) // 3 + 1):
+        bank.load(pieces[begin : begin + len(pieces) // 3 + 1])
+        loaded = {row for found in bank.files.values() for piece in found.values() for row in piece}
+        breaks, closings = bank.breaks(), bank.closings()
+        faults = []
+        for rows in whole:
+            part = [row for row in rows if row in loaded]
+            if not part:
+                continue
+            is_whole = chain_oracle.first_failing_day(edges_by_day(part)) is None
+            if is_whole != (not breaks[rows[0].account]):
+                faults.append(f"account {rows[0].account}: whole {is_whole}, {breaks[rows[0].account]}")
+            if is_whole:
+                faults += wrong_closings(part, closings)
+        assert not faults, "\n".join(faults)
+    assert not any(breaks.values())
+    for rows in displaced:
+        assert closings[rows[-1].account, max(row.day for row in rows)] == rows[-1].balance
+    reports = breaks, closings, bank.states()
+    assert warehouse.dbt("run", "--full-refresh").success
+    assert reports == (bank.breaks(), bank.closings(), bank.states())
+
+
+def test_no_mutation_is_unseen(warehouse: Warehouse) -> None:
+    rng = random.Random(SEED)
+    print("seed", SEED)
+    bank = Bank(warehouse)
+    whole = [statement(rng, f"w{number:03}") for number in range(100)]
+    mutated, true, pieces, missing = {}, {}, [], []
+    for number in range(MUTATED):
+        account = f"{number:04}"
+        kind = list(MUTATIONS)[number % len(MUTATIONS)]
+        true[account] = rows = statement(rng, account)
+        mutated[account] = spoiled = spoil(rng, kind, rows, statement(rng, "other"))
+        pieces += files(rng, spoiled.rows, [spoiled.cut] if spoiled.cut is not None else [])
+        if spoiled.cut is not None:
+            missing.append([row for row in rows if row not in spoiled.rows])
+    pieces += [piece for rows in whole for piece in files(rng, rows)]
+    rng.shuffle(pieces)
+    bank.load(pieces)
+
+    breaks, states = bank.breaks(), bank.states()
+    assert not any(breaks[rows[0].account] for rows in whole)
+    table = {kind: Counter() for kind in MUTATIONS}
+    faults, limits = [], Counter()
+    for account, spoiled in mutated.items():
+        judge, found = Judge(spoiled, bank.files[account]), breaks[account]
+        table[spoiled.kind].update(tried=1, visible=judge.visible)
+        if not judge.visible:
+            limits[why_invisible(true[account], spoiled)] += 1
+            wrong = ["the rows are one path"] if found else []
+        elif not found:
+            table[spoiled.kind]["unseen"] += 1
+            wrong = ["unseen"]
+        else:
+            wrong = judge.faults(found)
+            table[spoiled.kind]["named"] += not wrong
+        kinds = {broken.kind for broken in found}
+        state = "broken" if kinds - {"gap"} else "incomplete" if kinds else "reconciled"
+        if (states[account][0], states[account][6]) != (state, len(found)):
+            wrong.append(f"the state is {states[account]}")
+        faults += ["\n".join([*wrong, describe(spoiled, found)])] * bool(wrong)
+    publish(table, limits)
+    assert not faults, "\n\n".join([f"{len(faults)} faults", *faults])
+
+    bank.load(missing)
+    breaks, closings, states = bank.breaks(), bank.closings(), bank.states()
+    late = [true[rows[0].account] for rows in missing]
+    assert not any(breaks[rows[0].account] for rows in late)
+    assert not [fault for rows in late for fault in wrong_closings(rows, closings)]
+    assert not [fault for rows in late + whole for fault in wrong_states(rows, states)]
+
+
+def wrong_states(rows: Sequence[Row], states: dict[str, tuple]) -> list[str]:
+    """Describe a row of marts.reconciliation that does not fit a whole statement."""
+    days = edges_by_day(rows)
+    first = min(days)
+    known, _ = chain_oracle.closing_balances(days)[max(days)]
+    starts, _ = chain_oracle.starts_and_ends(days[first])
+    deposits = sum(row.amount for row in rows if row.amount > 0)
+    opening, closing = rows[0].edge[0], rows[-1].balance
+    state, found_opening, found_closing, *rest = states[rows[0].account]
+    expected = [deposits, deposits + opening - closing, len(rows), 0, first, max(days)]
+    right = (
+        state == "reconciled"
+        and found_opening in ([opening] if starts else [None, opening])
+        and found_closing in ([closing] if len(known) == 1 else [None, closing])
+        and rest == expected
+    )
+    return [] if right else [f"{states[rows[0].account]}, not {opening, closing, *expected}"]
+
+
+def without_balances(rng: random.Random, rows: list[Row]) -> list[Row]:
+    """Leave out the balances of some days, and of the last rows of some other days."""
+    days = {row.day: rng.choice(("all", "all", "none", "last")) for row in rows}
+    result = []
+    for row, following in zip(rows, [*rows[1:], None], strict=True):
+        is_last = following is None or following.day != row.day
+        bare = days[row.day] == "none" or (days[row.day] == "last" and is_last)
+        result.append(replace(row, balance=None) if bare else row)
+    return result
+
+
+def test_rows_without_a_balance_add_to_the_last_known_balance(warehouse: Warehouse) -> None:
+    rng = random.Random(SEED)
+    print("seed", SEED)
+    bank = Bank(warehouse)
+    true = {f"{number:04}": statement(rng, f"{number:04}") for number in range(200)}
+    stated = {account: without_balances(rng, rows) for account, rows in true.items()}
+    stated |= {"none": [replace(row, balance=None) for row in statement(rng, "none")]}
+    bank.load(piece for rows in stated.values() for piece in files(rng, rows))
+    breaks, closings, states = bank.breaks(), bank.closings(), bank.states()
+    faults = []
+    for account, rows in true.items():
+        carried = None
+        if breaks[account]:
+            faults.append(f"account {account}: {breaks[account]}")
+        for day in sorted({row.day for row in rows}):
+            listed = [row for row in stated[account] if row.day == day]
+            edges = [row.edge for row in listed if row.balance is not None]
+            if edges:
+                carried = chain_oracle.possible_ends(edges, carried)
+            net = sum(row.amount for row in listed if row.balance is None)
+            carried = carried and {balance + net for balance in carried}
+            known = carried.copy().pop() if carried and len(carried) == 1 else None
+            if closings[account, day] != known:
+                faults.append(f"account {account}, {day}: {closings[account, day]}, not {known}")
+    assert not faults, "\n".join(faults)
+    assert states["none"][0] == "no balances"
+    assert {balance for (account, _), balance in closings.items() if account == "none"} == {None}
+
+
+def publish(table: dict[str, Counter], limits: Counter) -> None:
+    """Print the results, and write them to the folder that RELIABILITY_RESULTS names."""
+    keys = ("tried", "visible", "named", "unseen")
+    rows = [[kind, *(found[key] for key in keys)] for kind, found in table.items()]
+    print(*COLUMNS, sep=" | ")
+    for row in rows:
+        print(*row, sep=" | ")
+    print("invisible:", dict(limits))
+    if folder := os.environ.get("RELIABILITY_RESULTS"):
+        text = json.dumps({"columns": COLUMNS, "rows": rows}, indent=2)
+        Path(folder, "balance_chain.json").write_text(text + "\n")
