@@ -7,7 +7,12 @@ from datetime import date
 from typing import NamedTuple
 
 import chain_oracle
-from statements import Row, Spoiled, edges_by_day
+from mutations import Spoiled
+from statements import Row, edges_by_day
+
+NAMED = "named with kind and place"
+EXPLAINED = "explained otherwise"
+UNSEEN = "unseen outside the limits"
 
 
 class Break(NamedTuple):
@@ -36,13 +41,39 @@ class Judge:
 
     def __post_init__(self) -> None:
         self.days = edges_by_day(self.spoiled.rows)
-        self.visible = chain_oracle.first_failing_day(self.days) is not None
         self.doubled = chain_oracle.is_doubled(self.days)
 
     def row(self, line: tuple[str, int]) -> Row:
         """Return the row on a line of a file."""
         file, number = line
         return self.files[file][number - 2]
+
+    def verdict(self, found: Sequence[Break], limit: str | None) -> tuple[str, list[str]]:
+        """Return the column of the table for a report, and the faults of the report.
+
+        Args:
+            found: the reported breaks.
+            limit: the stated limit by which the mutation is invisible.
+        """
+        if found and chain_oracle.first_failing_day(self.days) is None:
+            return "wrong", ["a break in a whole statement"]
+        if limit and not found:
+            return limit, []
+        if not found:
+            return self.weakness() or UNSEEN, [] if self.weakness() else [UNSEEN]
+        if not (faults := self.faults(found)):
+            return NAMED, []
+        if self.spoiled.kind != "row doubled" and self.is_explained_by(found):
+            return EXPLAINED, []
+        return "wrong", faults
+
+    def weakness(self) -> str | None:
+        """Name the part of the definition by which it may accept a statement that is no path."""
+        if chain_oracle.first_failing_day(self.days, exact=False) is None:
+            return "a day in two parts"
+        if chain_oracle.is_whole_with_merged_days(self.days):
+            return "days that are whole together"
+        return None
 
     def faults(self, found: Sequence[Break]) -> list[str]:
         """Say what is wrong with the breaks of a visible mutation."""
@@ -73,6 +104,23 @@ class Judge:
             faults.append("the lines are not beside the mutation")
         return faults
 
+    def is_explained_by(self, found: Sequence[Break]) -> bool:
+        """Return whether the statement is whole if each break is what the report says that it is.
+
+        Then the report describes another mutation with the same result. This happens where
+        balances coincide.
+        """
+        days = {day: list(edges) for day, edges in self.days.items()}
+        for broken in found:
+            if broken.kind == "doubled":
+                copy = self.row(broken.line_after)
+                days[copy.day].remove(copy.edge)
+            elif broken.balance_before is None or broken.balance_after is None:
+                return False
+            else:
+                days[broken.date_after].append((broken.balance_before, broken.balance_after))
+        return chain_oracle.break_count({day: edges for day, edges in days.items() if edges}) == 0
+
     def right_kinds(self, found: Break) -> set[str]:
         """Return the kinds that a break may have, by the definition."""
         spans = ({row.day for row in rows} for rows in self.files.values())
@@ -84,8 +132,8 @@ class Judge:
     def is_beside(self, found: Break, day: date) -> bool:
         """Return whether a break is where a mutation of `day` first can be seen.
 
-        Its days enclose `day` or are the next ones. Days that close on themselves show nothing, so the
-        break may be at the first day behind them.
+        Its days enclose `day` or are the next ones. Days that close on themselves show nothing, so
+        the break may be at the first day behind them.
         """
         days = sorted(self.days)
         previous = max((other for other in days if other < day), default=day)

@@ -55,20 +55,20 @@ def first_failing_day(days: Days, exact: bool = True) -> date | None:
     return None
 
 
-def is_whole_with_merged_days(
-    days: Sequence[Sequence[Edge]], carried: Set[int] | None = None
-) -> bool:
+def is_whole_with_merged_days(days: Days, carried: Set[int] | None = None) -> bool:
     """Return whether the definition can accept the days, if it merges a torn day with others.
 
-    This is the weakest reading of the definition: a day with several starts merges with any number of
-    days beside it, and edges need not be connected.
+    This is the weakest reading of the definition: a day with several starts merges with any number
+    of days beside it, and edges need not be connected.
     """
+    in_order = sorted(days)
     for count in range(1, len(days) + 1):
-        window = days[:count]
-        if count > 1 and not any(starts_and_ends(day)[0].total() > 1 for day in window):
+        window = [days[day] for day in in_order[:count]]
+        if count > 1 and not any(starts_and_ends(edges)[0].total() > 1 for edges in window):
             continue
-        ends = possible_ends([edge for day in window for edge in day], carried, exact=False)
-        if ends and is_whole_with_merged_days(days[count:], ends):
+        ends = possible_ends([edge for edges in window for edge in edges], carried, exact=False)
+        rest = {day: days[day] for day in in_order[count:]}
+        if ends and is_whole_with_merged_days(rest, ends):
             return True
     return not days
 

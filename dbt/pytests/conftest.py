@@ -1,6 +1,7 @@
 """Fixtures: a separate warehouse for each test, and dbt as a user would run it."""
 
 import os
+import random
 import subprocess
 import sys
 import uuid
@@ -13,6 +14,7 @@ import pytest
 from dbt.cli.main import dbtRunner, dbtRunnerResult
 
 PROJECT = Path(__file__).parents[1]
+SEED = 20261130
 
 # The grants of init_db.sql on the database itself, which `create database` does not copy.
 GRANTS = """
@@ -92,8 +94,8 @@ class Warehouse:
             )
             psycopg2.extras.execute_values(
                 cursor,
-                "insert into raw._loads (table_name, load_id, first_row_hash, last_row_hash, status,"
-                " started_at, finished_at) values %s",
+                "insert into raw._loads (table_name, load_id, first_row_hash, last_row_hash,"
+                " status, started_at, finished_at) values %s",
                 loads,
                 template="('transactions', %s, %s, %s, 'loaded', now(), now())",
             )
@@ -161,3 +163,10 @@ def warehouse(target_path: Path) -> Iterator[Warehouse]:
         with admin.cursor() as cursor:
             cursor.execute(f"drop database if exists {name} with (force)")
         admin.close()
+
+
+@pytest.fixture
+def rng() -> random.Random:
+    """Return a generator of random test data. Its seed is printed if the test fails."""
+    print("seed", SEED)
+    return random.Random(SEED)  # noqa: S311 - for test data
