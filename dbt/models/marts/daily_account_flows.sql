@@ -1,173 +1,280 @@
 {#
-    Sums and the closing balance per account and day.
+    Sums, opening and closing balance per account and day.
 
-    An incremental run reads the transactions that were staged after the previous run. Usually all
-    of them are new, and the run adds their sums to the sums that this table holds for their days.
-    The run recomputes a day from all its transactions in two cases:
+    All transactions of an account form one path of balances. This model walks along the days of
+    each account with the set of balances that the account can have. A day is a set of moves from a
+    balance before it to a balance after it:
 
-    - Somebody emptied raw and loaded it again, so a transaction of the day was staged again. This
-      table has already counted the transaction, and its position within the day may have changed.
-    - A full refresh rebuilt staging.transactions, so every row has a new `_staged_at`. The newest
-      `_staged_at` of this table then no longer occurs in staging.transactions.
+    - a path has one move, from its start to its end;
+    - a day that closes on itself has a move from each of its balances to the same balance;
+    - a day without balances moves any balance by its net amount;
+    - an irregular day that the days beside it do not complete has no move.
+
+    The moves that begin at a possible balance give the next set. If there is none, the day is a
+    break, and all its moves give the next set.
+
+    A path without further transactions has the same result for any set. Only the other days, which
+    "float", need the walk from day to day.
+
+    An incremental run walks from shortly before the first changed day of an account, and writes the
+    days whose result changed.
 #}
-with transactions as not materialized (
-
-    select * from {{ ref('transactions') }}
-    where account_number is not null and transaction_date is not null
-
-),
-
+with recursive
 {% if is_incremental() %}
-previous_run as (
-
-    select coalesce(max(_staged_at), '-infinity') as staged_at
-    from {{ this }}
-
-),
-
--- The upper bound excludes no row. With it, the condition is a range. The planner expects few rows
--- in a range and therefore uses the index.
-new_transactions as not materialized (
-
-    select * from transactions
-    where
-        _staged_at > (select previous_run.staged_at from previous_run)
-        and _staged_at <= (select 'infinity'::timestamptz)
-
-),
-
-touched_days as (
+changed_accounts as (
 
     select
         account_number,
-        transaction_date,
-        bool_or(_first_staged_at <= (select previous_run.staged_at from previous_run))
-        or not exists (
-            select 1 from {{ ref('transactions') }} as staged
-            where staged._staged_at = (select previous_run.staged_at from previous_run)
-        ) as is_recomputed
-    from new_transactions
-    group by account_number, transaction_date
+        min(transaction_date) as first_changed_date
+    from {{ ref('account_days') }}
+    where _staged_at > (select coalesce(max(_staged_at), '-infinity') from {{ this }})
+    group by account_number
 
 ),
 
-transactions_to_aggregate as (
+-- Three settled days before the first changed one, because a change can alter the days beside it.
+walk_starts as (
 
-    select transactions.*
-    from transactions
-    inner join touched_days using (account_number, transaction_date)
-    where touched_days.is_recomputed
-
-    union all
-
-    select new_transactions.*
-    from new_transactions
-    inner join touched_days using (account_number, transaction_date)
-    where touched_days.is_recomputed is not true
+    select
+        changed_accounts.account_number,
+        coalesce(settled.transaction_date, '-infinity') as settled_date,
+        settled._balances as settled_balances
+    from changed_accounts
+    left join lateral (
+        select
+            stored.transaction_date,
+            stored._balances
+        from {{ this }} as stored
+        where
+            stored.account_number = changed_accounts.account_number
+            and stored.transaction_date < changed_accounts.first_changed_date
+            and stored._balances is not null
+            and not stored._is_in_block
+        order by stored.transaction_date desc
+        limit 1 offset 2
+    ) as settled on true
 
 ),
 {% else %}
-transactions_to_aggregate as (
+walk_starts as (
 
-    select * from transactions
+    select distinct
+        account_number,
+        '-infinity'::date as settled_date,
+        null::numeric [] as settled_balances
+    from {{ ref('account_days') }}
 
 ),
 {% endif %}
 
-new_sums as (
+days as (
 
+    select
+        days.*,
+        walk_starts.settled_balances,
+        irregular_days.surplus_ids,
+        case days.shape
+            when 'path' then array[days.path_start]::numeric[]
+            when 'closed' then array[]::numeric[]
+            when 'irregular' then irregular_days.balance_starts
+        end as starts,
+        case days.shape
+            when 'path' then array[days.path_end]::numeric[]
+            when 'closed' then array[]::numeric[]
+            when 'irregular' then irregular_days.balance_ends
+        end as ends,
+        row_number() over account as position
+    from {{ ref('account_days') }} as days
+    inner join walk_starts
+        on
+            days.account_number = walk_starts.account_number
+            and days.transaction_date > walk_starts.settled_date
+    left join {{ ref('irregular_days') }} as irregular_days
+        on
+            days.account_number = irregular_days.account_number
+            and days.transaction_date = irregular_days.transaction_date
+            and days.shape = 'irregular'
+    window account as (partition by days.account_number order by days.transaction_date)
+
+),
+
+blocks as (
+
+    {{ balance_blocks('days') }}
+
+),
+
+-- The days, with the net of a block at its last day.
+walk_days as (
+
+    select
+        days.account_number,
+        days.transaction_date,
+        days.position,
+        days.settled_balances,
+        days.net_without_balance,
+        blocks.last_position > days.position as is_in_block,
+        min(days.transaction_date) over (
+            partition by days.account_number, coalesce(blocks.first_position, days.position)
+        ) as first_date,
+        case
+            when blocks.position is null then days.starts
+            when blocks.position = blocks.last_position then blocks.starts
+        end as starts,
+        case
+            when blocks.position is null then days.ends
+            when blocks.position = blocks.last_position then blocks.ends
+        end as ends
+    from days
+    left join blocks
+        on days.account_number = blocks.account_number and days.position = blocks.position
+
+),
+
+-- A path without further transactions is fixed, and so is an irregular day: its ends are known
+-- without the days before it. All other days float.
+fixed_or_floating as (
+
+    select
+        *,
+        coalesce(cardinality(starts) > 0 and net_without_balance = 0, false) as is_fixed,
+        lead(cardinality(starts) > 0 and net_without_balance = 0) over (
+            partition by account_number order by position
+        ) as is_next_fixed
+    from walk_days
+
+),
+
+walk as (
+
+    -- the fixed days before floating ones
     select
         account_number,
-        transaction_date,
-        coalesce(sum(withdrawal_amount), 0) as withdrawal_amount,
-        coalesce(sum(deposit_amount), 0) as deposit_amount,
-        -- The day's last line contains the closing balance. The maximum of an array finds this line
-        -- without a sort.
-        max(array[_load_id, _source_line, balance_amount]) as last_line,
-        count(*) as transaction_count,
-        count(withdrawal_amount) as withdrawal_count,
-        count(deposit_amount) as deposit_count,
-        max(_staged_at) as _staged_at
-    from transactions_to_aggregate
-    group by account_number, transaction_date
+        position,
+        ends as balances,
+        false as is_break,
+        false as is_floating
+    from fixed_or_floating
+    where is_fixed and is_next_fixed is not true
 
-),
-
-{% if is_incremental() %}
-stored_sums as (
-
-    select
-        daily.account_number,
-        daily.transaction_date,
-        daily.withdrawal_amount,
-        daily.deposit_amount,
-        array[daily._load_id, daily._source_line, daily.closing_balance] as last_line,
-        daily.transaction_count,
-        daily.withdrawal_count,
-        daily.deposit_count,
-        daily._staged_at
-    from {{ this }} as daily
-    inner join touched_days using (account_number, transaction_date)
-    where touched_days.is_recomputed is not true
-
-),
-
-all_sums as (
-
-    select * from new_sums
     union all
-    select * from stored_sums
 
-),
-
-days as (
-
+    -- the beginning of accounts whose first day floats
     select
         account_number,
-        transaction_date,
-        sum(withdrawal_amount) as withdrawal_amount,
-        sum(deposit_amount) as deposit_amount,
-        max(last_line) as last_line,
-        sum(transaction_count)::bigint as transaction_count,
-        sum(withdrawal_count)::bigint as withdrawal_count,
-        sum(deposit_count)::bigint as deposit_count,
-        max(_staged_at) as _staged_at
-    from all_sums
-    group by account_number, transaction_date
+        0,
+        settled_balances,
+        false,
+        false
+    from fixed_or_floating
+    where position = 1 and not is_fixed
+
+    union all
+
+    select
+        day.account_number,
+        day.position,
+        coalesce(moves.reached, moves.balances_after, day.ends),
+        moves.reached is null and day.starts is not null,
+        true
+    from walk
+    inner join fixed_or_floating as day
+        on walk.account_number = day.account_number and walk.position + 1 = day.position
+    cross join lateral (
+        {{ balance_moves('day', 'walk.balances') }}
+    ) as moves
+    where not day.is_fixed
 
 ),
-{% else %}
-days as (
 
-    select * from new_sums
+walked as (
+
+    select
+        fixed_or_floating.*,
+        case when is_fixed then ends else walk.balances end as balances_after,
+        case when is_fixed then cardinality(starts) > 1 else walk.is_break end as is_broken
+    from fixed_or_floating
+    left join walk
+        on
+            fixed_or_floating.account_number = walk.account_number
+            and fixed_or_floating.position = walk.position
+            and walk.is_floating
 
 ),
-{% endif %}
+
+connected as (
+
+    select
+        *,
+        case
+            when position = 1 then settled_balances
+            else lag(balances_after) over (partition by account_number order by position)
+        end as balances_before
+    from walked
+
+),
 
 final as (
 
     select
         -- ids
-        account_number,
-        transaction_date,
+        days.account_number,
+        days.transaction_date,
 
         -- amounts
-        withdrawal_amount::numeric(38, 2) as withdrawal_amount,
-        deposit_amount::numeric(38, 2) as deposit_amount,
-        last_line[3]::numeric(18, 2) as closing_balance,
+        days.withdrawal_amount,
+        days.deposit_amount,
+        case
+            when connected.is_in_block or connected.first_date < days.transaction_date then null
+            when cardinality(connected.balances_before) = 1 then connected.balances_before[1]
+            when connected.balances_before is null and connected.is_fixed
+                and cardinality(connected.starts) = 1
+                then connected.starts[1]
+        end::numeric(18, 2) as opening_balance,
+        case
+            when cardinality(connected.balances_after) = 1 and connected.is_in_block is not true
+                then connected.balances_after[1]
+        end::numeric(18, 2) as closing_balance,
 
         -- counts
-        transaction_count,
-        withdrawal_count,
-        deposit_count,
+        days.transaction_count,
+        days.withdrawal_count,
+        days.deposit_count,
+        days.balance_count,
 
-        -- origin of the closing balance
-        last_line[1]::bigint as _load_id,
-        last_line[2]::bigint as _source_line,
-        _staged_at
+        -- state of the walk
+        connected.is_broken or (
+            connected.is_fixed
+            and connected.starts[1] <> all(connected.balances_before)
+        ) is true as is_break,
+        connected.balances_before as _balances_before,
+        connected.balances_after as _balances,
+        coalesce(connected.is_in_block, false) as _is_in_block,
+        connected.first_date as _first_date,
+        connected.starts as _balance_starts,
+        connected.ends as _balance_ends,
+        days.surplus_ids as _surplus_ids,
+        days._first_load_id,
+        days._last_load_id,
+        days._staged_at
 
-    from days
+    from connected
+    inner join days
+        on
+            connected.account_number = days.account_number
+            and connected.position = days.position
 
 )
 
-select * from final
+select final.*
+from final
+{% if is_incremental() %}
+where
+    not exists (
+        select from {{ this }} as stored
+        where
+            stored.account_number = final.account_number
+            and stored.transaction_date = final.transaction_date
+            and stored is not distinct from final
+    )
+{% endif %}

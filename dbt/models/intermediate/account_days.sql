@@ -1,0 +1,233 @@
+{#
+    Sums and the net of the balances, per account and day.
+
+    Each transaction is an edge from the balance before it to the balance after it. The net of a day
+    are its starts (balances before, less balances after, as multisets) and its ends (the other way
+    round). A day that is one path has one start and one end. A day that closes on itself has none.
+
+    Four sums prove most days without a look at single edges. With D = sum(after - before) and
+    Q = sum(after^2 - before^2), a path from s to e has D = e - s and Q = e^2 - s^2. So
+    s = (Q / D - D) / 2 and e = s + D. The sums of the balances' 64-bit hashes then prove these two:
+    in a path all other balances cancel out, and hash(e) - hash(s) remains. The remaining days are
+    irregular, and the model irregular_days compares their edges one by one.
+
+    All sums are additive. An incremental run therefore adds the transactions that were staged after
+    the previous run to the sums of their days. It recomputes a day from all its transactions in two
+    cases:
+
+    - Somebody emptied raw and loaded it again, so a transaction of the day was staged again.
+    - A full refresh rebuilt staging.transactions, so every row has a new `_staged_at`. The newest
+      `_staged_at` of this table then no longer occurs in staging.transactions.
+#}
+with transactions as not materialized (
+
+    select
+        *,
+        {{ balance_before() }} as balance_before
+    from {{ ref('transactions') }}
+    where account_number is not null and transaction_date is not null
+
+),
+
+{% if is_incremental() %}
+previous_run as (
+
+    select coalesce(max(_staged_at), '-infinity') as staged_at
+    from {{ this }}
+
+),
+
+-- The upper bound excludes no row. With it, the condition is a range. The planner expects few rows
+-- in a range and therefore uses the index.
+new_transactions as not materialized (
+
+    select * from transactions
+    where
+        _staged_at > (select previous_run.staged_at from previous_run)
+        and _staged_at <= (select 'infinity'::timestamptz)
+
+),
+
+touched_days as (
+
+    select
+        account_number,
+        transaction_date,
+        bool_or(_first_staged_at <= (select previous_run.staged_at from previous_run))
+        or not exists (
+            select 1 from {{ ref('transactions') }} as staged
+            where staged._staged_at = (select previous_run.staged_at from previous_run)
+        ) as is_recomputed
+    from new_transactions
+    group by account_number, transaction_date
+
+),
+
+transactions_to_aggregate as (
+
+    select transactions.*
+    from transactions
+    inner join touched_days using (account_number, transaction_date)
+    where touched_days.is_recomputed
+
+    union all
+
+    select new_transactions.*
+    from new_transactions
+    inner join touched_days using (account_number, transaction_date)
+    where touched_days.is_recomputed is not true
+
+),
+{% else %}
+transactions_to_aggregate as (
+
+    select * from transactions
+
+),
+{% endif %}
+
+new_sums as (
+
+    select
+        account_number,
+        transaction_date,
+        coalesce(sum(withdrawal_amount), 0) as withdrawal_amount,
+        coalesce(sum(deposit_amount), 0) as deposit_amount,
+        count(*) as transaction_count,
+        count(withdrawal_amount) as withdrawal_count,
+        count(deposit_amount) as deposit_count,
+        count(balance_amount) as balance_count,
+        coalesce(sum(coalesce(deposit_amount, 0) - coalesce(withdrawal_amount, 0))
+            filter (where balance_amount is null), 0) as net_without_balance,
+        coalesce(
+            sum((balance_amount - balance_before) * (balance_amount + balance_before)), 0
+        ) as _square_sum,
+        coalesce(
+            sum(hash_numeric_extended(balance_amount, 0))
+            - sum(hash_numeric_extended(balance_before, 0)), 0
+        ) as _hash_sum,
+        min(_load_id) as _first_load_id,
+        max(_load_id) as _last_load_id,
+        max(_staged_at) as _staged_at
+    from transactions_to_aggregate
+    group by account_number, transaction_date
+
+),
+
+{% if is_incremental() %}
+days as (
+
+    select
+        account_number,
+        transaction_date,
+        sum(withdrawal_amount) as withdrawal_amount,
+        sum(deposit_amount) as deposit_amount,
+        sum(transaction_count)::bigint as transaction_count,
+        sum(withdrawal_count)::bigint as withdrawal_count,
+        sum(deposit_count)::bigint as deposit_count,
+        sum(balance_count)::bigint as balance_count,
+        sum(net_without_balance) as net_without_balance,
+        sum(_square_sum) as _square_sum,
+        sum(_hash_sum) as _hash_sum,
+        min(_first_load_id) as _first_load_id,
+        max(_last_load_id) as _last_load_id,
+        max(_staged_at) as _staged_at
+    from (
+        select * from new_sums
+        union all
+        select
+            stored.account_number,
+            stored.transaction_date,
+            stored.withdrawal_amount,
+            stored.deposit_amount,
+            stored.transaction_count,
+            stored.withdrawal_count,
+            stored.deposit_count,
+            stored.balance_count,
+            stored.net_without_balance,
+            stored._square_sum,
+            stored._hash_sum,
+            stored._first_load_id,
+            stored._last_load_id,
+            stored._staged_at
+        from {{ this }} as stored
+        inner join touched_days using (account_number, transaction_date)
+        where touched_days.is_recomputed is not true
+    ) as all_sums
+    group by account_number, transaction_date
+
+),
+{% else %}
+days as (
+
+    select * from new_sums
+
+),
+{% endif %}
+
+solved as (
+
+    select
+        *,
+        round((_square_sum / nullif(net, 0) - net) / 2, 2) as path_start,
+        round((_square_sum / nullif(net, 0) + net) / 2, 2) as path_end
+    from (
+        select
+            *,
+            deposit_amount - withdrawal_amount - net_without_balance as net
+        from days
+    ) as days_with_net
+
+),
+
+shaped as (
+
+    select
+        *,
+        case
+            when balance_count = 0 then 'none'
+            when net = 0 and _hash_sum = 0 then 'closed'
+            when _hash_sum = hash_numeric_extended(path_end, 0)::numeric
+                - hash_numeric_extended(path_start, 0)
+                then 'path'
+            else 'irregular'
+        end as shape
+    from solved
+
+),
+
+final as (
+
+    select
+        -- ids
+        account_number,
+        transaction_date,
+
+        -- amounts
+        withdrawal_amount::numeric(38, 2) as withdrawal_amount,
+        deposit_amount::numeric(38, 2) as deposit_amount,
+        net_without_balance::numeric(38, 2) as net_without_balance,
+
+        -- counts
+        transaction_count,
+        withdrawal_count,
+        deposit_count,
+        balance_count,
+
+        -- balances
+        shape,
+        case when shape = 'path' then path_start end::numeric(18, 2) as path_start,
+        case when shape = 'path' then path_end end::numeric(18, 2) as path_end,
+
+        -- state of the sums, and origin
+        _square_sum::numeric(60, 4) as _square_sum,
+        _hash_sum::numeric(38, 0) as _hash_sum,
+        _first_load_id,
+        _last_load_id,
+        _staged_at
+
+    from shaped
+
+)
+
+select * from final

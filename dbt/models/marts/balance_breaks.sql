@@ -1,0 +1,171 @@
+{{ config(pre_hook="{{ empty_first() }}") }}
+
+{#
+    Every place at which the balances of an account do not follow from each other.
+
+    The kind of a break depends on the loads beside it. If no load spans both sides, a statement is
+    missing. A load spans the days from its first to its last transaction, including duplicates of
+    earlier loads, whose first and last rows the load log knows by their hash.
+#}
+with load_spans as (
+
+    select
+        load_id,
+        min(transaction_date) as first_date,
+        max(transaction_date) as last_date
+    from (
+        select
+            days.transaction_date,
+            unnest(array[days._first_load_id, days._last_load_id]) as load_id
+        from {{ ref('daily_account_flows') }} as days
+        union all
+        select
+            transactions.transaction_date,
+            loads.load_id
+        from {{ source('raw', '_loads') }} as loads
+        cross join lateral unnest(array[loads.first_row_hash, loads.last_row_hash]) as row_hash
+        inner join {{ ref('transactions') }} as transactions on transactions.transaction_id = row_hash
+        where loads.table_name = 'transactions' and loads.status = 'loaded'
+    ) as load_days
+    group by load_id
+
+),
+
+breaks as (
+
+    select
+        *,
+        'doubled' as kind
+    from {{ ref('surplus_copies') }}
+
+    union all
+
+    select
+        account_number,
+        date_before,
+        balance_before,
+        id_before,
+        date_after,
+        balance_after,
+        id_after,
+        case
+            when is_doubled then 'doubled'
+            when exists (
+                select 1
+                from load_spans
+                inner join {{ ref('daily_account_flows') }} as days
+                    on load_spans.load_id in (days._first_load_id, days._last_load_id)
+                where
+                    days.account_number = between_days.account_number
+                    and load_spans.first_date <= between_days.date_before
+                    and load_spans.last_date >= between_days.date_after
+            ) then 'broken'
+            else 'gap'
+        end as kind
+    from {{ ref('breaks_between_days') }} as between_days
+
+    union all
+
+    select
+        account_number,
+        date_before,
+        balance_before,
+        id_before,
+        date_after,
+        balance_after,
+        id_after,
+        case
+            when (
+                select
+                    min(load_spans.last_date) <= within_days.date_after
+                    and max(load_spans.first_date) >= within_days.date_before
+                from load_spans
+                where load_spans.load_id = any(within_days.load_ids)
+            ) then 'gap'
+            else 'broken'
+        end as kind
+    from {{ ref('breaks_within_days') }} as within_days
+
+),
+
+-- A duplicate that the loader dropped within a file, and that the balances need.
+needed_duplicates as (
+
+    select distinct on (breaks.id_after)
+        breaks.id_after,
+        loads.source_file,
+        duplicates.source_line
+    from breaks
+    inner join {{ ref('transaction_edges') }} as edge
+        on
+            breaks.account_number = edge.account_number
+            and edge.transaction_date between breaks.date_before and breaks.date_after
+            and breaks.balance_before = edge.balance_before
+            and breaks.balance_after = edge.balance_after
+    inner join {{ source('raw', '_duplicates') }} as duplicates
+        on
+            edge.transaction_id = duplicates.row_hash
+            and duplicates.table_name = 'transactions'
+    inner join {{ source('raw', '_loads') }} as loads
+        on
+            duplicates.table_name = loads.table_name
+            and duplicates.load_id = loads.load_id
+    where breaks.kind <> 'doubled'
+    order by breaks.id_after, duplicates.load_id, duplicates.source_line
+
+),
+
+final as (
+
+    select
+        -- ids
+        breaks.account_number,
+        '{{ var("currency") }}'::text as currency,
+        breaks.kind,
+
+        -- before the break
+        breaks.date_before,
+        breaks.balance_before::numeric(18, 2) as balance_before,
+        row_before._source_file as source_file_before,
+        row_before._source_line as source_line_before,
+
+        -- after the break
+        breaks.date_after,
+        breaks.balance_after::numeric(18, 2) as balance_after,
+        row_after._source_file as source_file_after,
+        row_after._source_line as source_line_after,
+
+        -- explanation
+        (breaks.balance_after - breaks.balance_before)::numeric(18, 2) as difference,
+        case
+            when needed_duplicates.source_line is not null
+                then format(
+                    'Line %s of %s was dropped as a duplicate, but the balances need it. '
+                    'Load the file again and keep duplicates.',
+                    needed_duplicates.source_line, needed_duplicates.source_file
+                )
+            when breaks.kind = 'gap'
+                then 'No loaded file covers the time between these rows. Load the missing statement.'
+            when breaks.kind = 'doubled'
+                then 'Both rows are the same step of the balance. One of them is surplus.'
+            else 'A row between these two is missing, or one of them is misread, belongs to another '
+                'account or is no transaction.'
+        end as hint,
+        accepted.reason as accepted_reason
+
+    from breaks
+    inner join {{ ref('transactions') }} as row_after
+        on breaks.id_after = row_after.transaction_id
+    left join {{ ref('transactions') }} as row_before
+        on breaks.id_before = row_before.transaction_id
+    left join needed_duplicates using (id_after)
+    left join {{ ref('accepted_balance_breaks') }} as accepted
+        on
+            breaks.account_number = accepted.account_number
+            and breaks.date_after = accepted.transaction_date
+            and (breaks.balance_after - breaks.balance_before)
+            is not distinct from accepted.difference
+
+)
+
+select * from final
