@@ -80,14 +80,16 @@ build-all-images: build
 
 populate-db: install-stack ## Load the data folder with the loader's container, without Airflow
 	@$(ELT) docker-check
-	@$(COMPOSE) run --rm data-ingestion load
+	@$(COMPOSE) run --rm data-ingestion
 
 ##@ The running stack, with or without Docker
 
 .PHONY: trigger logs
-trigger: install-stack ## Run the DAG and follow it (FILE=name, FULL_REFRESH=1, BACKDATED=warn)
+trigger: install-stack ## Run the DAG and follow it (FILE=name, FULL_REFRESH=1, BACKDATED=warn, BALANCES=warn, DUPLICATES=keep, MAX_REJECTS=5)
 	@$(ELT) trigger $(if $(FILE),--file "$$FILE") $(if $(FULL_REFRESH),--full-refresh) \
-	    $(if $(BACKDATED),--backdated-transactions "$$BACKDATED")
+	    $(if $(DUPLICATES),--duplicates "$$DUPLICATES") $(if $(MAX_REJECTS),--max-rejects "$$MAX_REJECTS") \
+	    $(if $(BACKDATED),--backdated-transactions "$$BACKDATED") \
+	    $(if $(BALANCES),--unreconciled-balances "$$BALANCES")
 
 logs: install-stack ## Follow the logs of all processes or containers
 	@if [ -n "$$($(COMPOSE) ps --quiet 2>/dev/null)" ]; then $(COMPOSE) logs --follow --tail 20; \

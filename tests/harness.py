@@ -31,7 +31,7 @@ LOADER = PROJECT / "data_ingestion" / ".venv" / "bin" / "data-ingestion"
 DBT = PROJECT / "dbt" / ".venv" / "bin" / "dbt"
 PROGRAMS = {
     "parse_and_populate_csv": ("data-ingestion", "load"),
-    "transform_data": ("dbt", "run"),
+    "transform_data": ("dbt", "build"),
     "test_transformed_data": ("dbt", "test"),
 }
 COUNTS = """

@@ -1,4 +1,4 @@
-"""Make targets that remove data ask first, and only "yes" confirms."""
+"""Make targets that remove data ask first; `make trigger` passes its variables to `elt`."""
 
 from __future__ import annotations
 
@@ -58,3 +58,20 @@ def test_reset_without_data_does_not_ask(tmp_path):
     done = make(tmp_path, "demo-reset")
     assert done.returncode == 0, done.stdout
     assert QUESTION not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("variables", "arguments"),
+    [
+        ([], ""),
+        (["FILE=May (2).csv", "FULL_REFRESH=1"], " --file May (2).csv --full-refresh"),
+        (["DUPLICATES=keep", "MAX_REJECTS=0"], " --duplicates keep --max-rejects 0"),
+        (
+            ["BACKDATED=warn", "BALANCES=warn"],
+            " --backdated-transactions warn --unreconciled-balances warn",
+        ),
+    ],
+)
+def test_trigger_passes_its_variables_to_elt(tmp_path, variables, arguments):
+    done = make(tmp_path, "trigger", "ELT=echo elt", *variables)
+    assert done.stdout.splitlines()[-1] == f"elt trigger{arguments}"

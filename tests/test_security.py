@@ -219,6 +219,9 @@ def test_no_page_shows_the_administrator_a_secret(stack, admin, run):
     *({"backdated_transactions": value} for value in (
         "", "Warn", "warn\n", "warn, large_withdrawal_threshold: 0", "{{ 1 }}", ["warn"], None,
     )),
+    *({"unreconciled_balances": value} for value in ("Warn", "warn}, a: {b", None)),
+    *({"duplicates": value} for value in ("", "Keep", "keep --force", "--force", None)),
+    *({"max_rejects": value} for value in (-1, 0.5, "5", "5 --force", True, None)),
 ])  # fmt: skip
 def test_the_form_refuses_values_that_it_does_not_offer(admin, params):
     body = {"logical_date": None, "conf": params}

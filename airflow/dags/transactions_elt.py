@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from airflow.sdk import DAG, Asset, CronTriggerTimetable, Param, chain
+from airflow.sdk import DAG, Asset, CronTriggerTimetable, chain
 
 from common.alerts import failure_notifiers, log_retry
 from common.component import component_task
+from common.trigger_form import severity_argument, trigger_form
 
 DOCS = """
 ### Transactions ELT
@@ -17,23 +18,31 @@ Loads the bank's files into the warehouse, builds staging and marts, and tests t
 | task | runs | reads | writes |
 |---|---|---|---|
 | `parse_and_populate_csv` | the pandas loader | files in the data folder | `raw.transactions` |
-| `transform_data` | `dbt run` | `raw` | `staging.transactions`, `marts` |
+| `transform_data` | `dbt build` of seeds and models | `raw` | `staging`, `marts` |
 | `test_transformed_data` | `dbt test` | `raw._loads`, `staging`, `marts` | `audit` |
 
 **Trigger it** with ▶. By default a run loads every file in the data folder whose name starts with
 `transactions`. It skips files that are already loaded and never adds a row twice, so another run is
-safe and cheap.
+safe and cheap. A daily run uses the default values of the form; `LOADER_DUPLICATES` and
+`LOADER_MAX_REJECTS` in `.env` set two of them.
 
 **When a task fails**
 
 * `parse_and_populate_csv`: the last line of the log names the file and the error. No row of that
   file was loaded. Airflow retries the task if the warehouse is unreachable, not after bad input.
   The table `raw._rejects` holds the rejected lines. The table `raw._loads` is the log of all loads.
+  To load a file without its rejected lines, such as totals and footnotes, trigger the DAG with
+  their number in *Rejected lines allowed*.
 * `transform_data`: the log names the model and the error.
 * `test_transformed_data`: the log names each failing test, the number of failing rows, and the
-  table in `audit` that holds them. The test `value_date_greater_than_transaction_date` fails **by
-  design** on data with backdated transactions: look at the rows. To accept them, trigger the DAG
-  with *Backdated transactions* = `warn`.
+  table in `audit` that holds them. The failures of two tests need a decision:
+    * `value_date_greater_than_transaction_date` fails on backdated transactions. Look at the rows.
+      To accept them, trigger the DAG with *Backdated transactions* = `warn`.
+    * `balances_reconcile` fails if the running balances of an account do not add up: a row is
+      missing, doubled, misread or no transaction. The section *Do the statements add up?* of the
+      dashboard names the file and the line of each break, and the remedy. To accept a break, add it
+      with a reason to `dbt/seeds/accepted_balance_breaks.csv`. To accept all breaks in one run,
+      trigger the DAG with *Unreconciled balances* = `warn`.
 """
 
 with DAG(
@@ -55,37 +64,17 @@ with DAG(
         "on_failure_callback": failure_notifiers(),
         "on_retry_callback": log_retry,
     },
-    params={
-        "file": Param(
-            None,
-            title="File",
-            description="A file name in the data folder. Empty: all files named transactions*.",
-            type=["null", "string"],
-            # Accept a name but no path, so that nobody can load a file outside the data folder. The
-            # look-ahead rejects a final newline, because `$` also matches before one.
-            pattern=r"^([A-Za-z0-9_][A-Za-z0-9_ .()+-]*)?(?!\n)$",
-            maxLength=200,
-        ),
-        "full_refresh": Param(
-            False,
-            title="Full refresh",
-            description="Rebuild staging and marts from all raw rows instead of the new rows only.",
-            type="boolean",
-        ),
-        "backdated_transactions": Param(
-            "error",
-            title="Backdated transactions",
-            description="Whether a value date before the transaction date fails the test task.",
-            type="string",
-            enum=["error", "warn"],
-        ),
-    },
+    params=trigger_form(),
+    user_defined_macros={"severity_argument": severity_argument},
     tags=["elt", "transactions"],
 ):
     parse_and_populate_csv = component_task(
         "parse_and_populate_csv",
         component="data_ingestion",
-        arguments=["load", "--in-data-dir", "--", "{{ params.file or '' }}"],
+        arguments=[
+            *("load", "--in-data-dir", "--duplicates", "{{ params.duplicates }}"),
+            *("--max-rejects", "{{ params.max_rejects | int }}", "--", "{{ params.file or '' }}"),
+        ],
         connection="warehouse_loader",
         reads_files=True,
         fatal_exit_codes=(1, 2),  # 1: a bug, 2: bad input (3: the warehouse is unreachable)
@@ -95,7 +84,10 @@ with DAG(
     transform_data = component_task(
         "transform_data",
         component="dbt",
-        arguments=["run", "{{ '--full-refresh' if params.full_refresh else '' }}"],
+        arguments=[
+            *("build", "--resource-type", "seed", "--resource-type", "model"),
+            "{{ '--full-refresh' if params.full_refresh else '' }}",
+        ],
         connection="warehouse_transformer",
         outlets=[Asset("staging.transactions")],
     )
@@ -105,10 +97,7 @@ with DAG(
         component="dbt",
         arguments=[
             *("test", "--exclude-resource-type", "unit_test"),
-            # Pass the variable only if it differs from the default, because dbt parses the whole
-            # project again whenever the variables change.
-            "{{ '--vars=backdated_transactions_severity: warn' "
-            "if params.backdated_transactions == 'warn' else '' }}",
+            "{{ severity_argument(params) }}",
         ],
         connection="warehouse_transformer",
         retries=0,  # a retry on the same data gives the same result

@@ -33,7 +33,10 @@ os.environ |= {
             "password": "the loader's password",
         }
     ),
+    "LOADER_DUPLICATES": "drop",
+    "LOADER_MAX_REJECTS": "0",
 }
+os.environ["AIRFLOW_CONN_WAREHOUSE_TRANSFORMER"] = os.environ["AIRFLOW_CONN_WAREHOUSE_LOADER"]
 # A fake component's program. It records its call in a file. If its last argument is a number, the
 # number is its exit code.
 PROGRAM = """#!{python}
@@ -44,13 +47,18 @@ sys.exit(int(sys.argv[-1]) if sys.argv[-1].isdecimal() else 0)
 """
 
 
-@pytest.fixture
-def component(tmp_path, monkeypatch):
-    """Make a component named some_component with a fake program; return its folder."""
-    folder = tmp_path / "some_component"
-    program = folder / ".venv" / "bin" / "some-component"
+def add_program(folder: Path, name: str) -> Path:
+    """Make a component with a fake program in its environment; return its folder."""
+    component = folder / name
+    program = component / ".venv" / "bin" / name.replace("_", "-")
     program.parent.mkdir(parents=True)
     program.write_text(PROGRAM.format(python=sys.executable))
     program.chmod(0o755)
+    return component
+
+
+@pytest.fixture
+def component(tmp_path, monkeypatch):
+    """Make a component named some_component with a fake program; return its folder."""
     monkeypatch.setenv("ELT_HOME", str(tmp_path))
-    return folder
+    return add_program(tmp_path, "some_component")

@@ -74,6 +74,21 @@ def test_files_loaded_with_duplicates_keep_are_known_too(warehouse, run, write):
     assert "read 3 = loaded 2 + duplicates 1" in run("load", second, *keep).out[0]
 
 
+def test_a_file_loaded_with_other_options_for_once_is_known_to_the_daily_run(warehouse, run, write):
+    path = write(line(1), line(1), "Total\n")
+    assert run("load", path).code == 2
+    once = run("load", path, "--duplicates", "keep", "--max-rejects", "1")
+    assert "read 3 = loaded 2 + duplicates 0 + rejected 1" in once.out[0]
+    assert "already loaded as load 2" in run("load", path).out[0]
+
+
+def test_a_file_loaded_with_duplicates_drop_is_read_again_with_keep(warehouse, run, write):
+    path = write(line(1), line(1), line(2))
+    run("load", path)
+    assert "read 3 = loaded 1 + duplicates 2" in run("load", path, "--duplicates", "keep").out[0]
+    assert "already loaded as load 2" in run("load", path).out[0]
+
+
 def test_a_table_named_like_the_load_log_is_not_mistaken_for_it(warehouse, run, write):
     path = write("a,1\n", "a,1\n", name="own.csv", header="_load_id,loads\n")
     assert "loaded 1 + duplicates 1" in run("load", path, "--table", "loads").out[0]

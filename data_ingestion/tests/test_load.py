@@ -102,10 +102,6 @@ def test_duplicates_keep_counts_repeated_rows(warehouse, run, write, memory):
     more = write(*[line(1)] * 4, name="more.csv")
     assert "loaded 1 + duplicates 3" in run("load", more, *options).out[0]
     assert sorted(Counter(warehouse.rows()).values()) == [1, 4]
-    dropped = run("load", twice)
-    assert "loaded 0 + duplicates 4" in dropped.out[0], (
-        "a load with another policy reads the file again"
-    )
 
 
 def test_the_memory_for_duplicates_does_not_change_the_table(warehouse, run):

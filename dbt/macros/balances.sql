@@ -7,3 +7,19 @@ balance_amount - coalesce(deposit_amount, 0) + coalesce(withdrawal_amount, 0)
 {% macro array_except(minuend, subtrahend) -%}
 array(select unnest({{ minuend }}) except all select unnest({{ subtrahend }}) order by 1)
 {%- endmacro %}
+
+{#
+    A lateral subquery with the edges of an account on the days from `first_date` to `last_date`.
+
+    With `offset 0`, the planner looks up each account and its days in the index. Otherwise it may
+    scan the whole table.
+#}
+{% macro edges_of(account_number, first_date, last_date) -%}
+lateral (
+        select * from {{ ref('transaction_edges') }} as edges
+        where
+            edges.account_number = {{ account_number }}
+            and edges.transaction_date between {{ first_date }} and {{ last_date }}
+        offset 0
+    )
+{%- endmacro %}

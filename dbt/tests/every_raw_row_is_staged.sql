@@ -1,5 +1,5 @@
--- Each load must have the same number of rows in raw and in staging. The test also fails if rows
--- were deleted from raw, because such rows stay in staging until `dbt run --full-refresh`.
+-- Each load must have the same number of rows in raw and in staging, with the rows that staging
+-- dropped on request (see dropped_transactions). The test also fails if rows were deleted from raw, because such rows stay in staging until `dbt run --full-refresh`.
 with raw_loads as (
 
     select
@@ -14,8 +14,20 @@ staged_loads as (
 
     select
         _load_id,
-        count(*) as staged_rows
-    from {{ ref('transactions') }}
+        sum(row_count) as staged_rows
+    from (
+        select
+            _load_id,
+            count(*) as row_count
+        from {{ ref('transactions') }}
+        group by _load_id
+        union all
+        select
+            _load_id,
+            count(*)
+        from {{ ref('dropped_transactions') }}
+        group by _load_id
+    ) as counts
     group by _load_id
 
 )

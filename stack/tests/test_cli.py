@@ -3,6 +3,7 @@
 import http.server
 import json
 import threading
+from typing import ClassVar
 
 import pytest
 
@@ -51,13 +52,35 @@ def test_an_env_file_of_another_encoding_is_named(project):
     assert len(done.output.splitlines()) == 1
 
 
-class RefusesLogins(http.server.BaseHTTPRequestHandler):
-    """An Airflow that refuses every login."""
+class Airflow(http.server.BaseHTTPRequestHandler):
+    """An Airflow that refuses every login, or accepts one and runs a DAG without tasks.
+
+    Attributes:
+        refuses_logins: whether it refuses every login.
+        conf: the values of the form in the newest trigger.
+    """
+
+    refuses_logins = False
+    conf: ClassVar[dict[str, object]] = {}
 
     def do_POST(self):
-        self.rfile.read(int(self.headers["Content-Length"]))
-        body = json.dumps({"detail": "Invalid credentials"}).encode()
-        self.send_response(401)
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if self.refuses_logins:
+            self.answer(401, {"detail": "Invalid credentials"})
+        elif self.path == "/auth/token":
+            self.answer(201, {"access_token": "a token"})
+        elif body["conf"].get("max_rejects", 0) < 0:
+            self.answer(400, {"detail": "-1 is less than 0\n\nFailed validating"})
+        else:
+            type(self).conf = body["conf"]
+            self.answer(200, {"dag_run_id": "a run"})
+
+    def do_GET(self):
+        self.answer(200, {"task_instances": [], "state": "success"})
+
+    def answer(self, status: int, content: dict) -> None:
+        body = json.dumps(content).encode()
+        self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -66,16 +89,47 @@ class RefusesLogins(http.server.BaseHTTPRequestHandler):
         pass
 
 
-def test_a_refused_login_names_the_user_and_the_setting(project, monkeypatch):
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), RefusesLogins)
+@pytest.fixture
+def airflow(project, monkeypatch):
+    """Start an Airflow at the project's port; return its class, which tests can configure."""
+    handler = type("AnAirflow", (Airflow,), {})
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     monkeypatch.setenv("AIRFLOW_PORT", str(server.server_port))
-    try:
-        done = elt("trigger")
-    finally:
-        server.shutdown()
-        server.server_close()
+    yield handler
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_refused_login_names_the_user_and_the_setting(airflow):
+    airflow.refuses_logins = True
+    done = elt("trigger")
     assert done.returncode == 1
     assert done.output == (
         "elt: Airflow refuses the login 'airflow': correct AIRFLOW_ADMIN_PASSWORD in .env\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "conf"),
+    [
+        ([], {}),
+        (["--file", "may.csv", "--full-refresh"], {"file": "may.csv", "full_refresh": True}),
+        (["--duplicates", "keep", "--max-rejects", "5"], {"duplicates": "keep", "max_rejects": 5}),
+        (["--max-rejects", "0"], {"max_rejects": 0}),
+        (["--backdated-transactions", "warn"], {"backdated_transactions": "warn"}),
+        (["--unreconciled-balances", "warn"], {"unreconciled_balances": "warn"}),
+    ],
+)
+def test_trigger_sends_only_the_fields_that_were_chosen(airflow, arguments, conf):
+    done = elt("trigger", *arguments)
+    assert done.returncode == 0, done.output
+    assert airflow.conf == conf
+
+
+@pytest.mark.usefixtures("airflow")
+def test_a_value_that_airflow_refuses_is_reported_on_one_line():
+    done = elt("trigger", "--max-rejects", "-1")
+    assert done.returncode == 1
+    assert done.output.endswith("with status 400: -1 is less than 0\n")
+    assert len(done.output.splitlines()) == 1

@@ -149,6 +149,9 @@ def test_missing_settings_are_named_with_the_command_that_adds_them(project):
         ("ELT_ENV", "production", "ELT_ENV is 'production': set it to one of dev"),
         ("AIRFLOW_PORT", "80 80", "AIRFLOW_PORT is '80 80', which is not a port"),
         ("WAREHOUSE_PORT", "65536", "WAREHOUSE_PORT is '65536', which is not a port"),
+        ("LOADER_DUPLICATES", "Keep", "LOADER_DUPLICATES is 'Keep': set it to one of drop, keep"),
+        ("LOADER_MAX_REJECTS", "-1", "LOADER_MAX_REJECTS is '-1': set it to a whole number of 0"),
+        ("LOADER_MAX_REJECTS", "1.5", "LOADER_MAX_REJECTS is '1.5': set it to a whole number"),
     ],
 )
 def test_an_invalid_value_is_named(project, monkeypatch, name, value, message):

@@ -16,7 +16,7 @@ from harness import FULL, SEED, TASKS, ExpectedRows, assert_consistent, new_file
 from support import docker, task_states
 
 ROWS = 300_000
-COMMANDS = dict(zip(TASKS, ("load", "run", "test"), strict=True))
+COMMANDS = dict(zip(TASKS, ("load", "build", "test"), strict=True))
 SERVICES = {
     "scheduler": "airflow-scheduler",
     "warehouse": "warehouse",

@@ -71,12 +71,16 @@ def test_compose_accepts_the_example_settings_and_names_a_missing_one(tmp_path):
     for text, code in ((filled, 0), (incomplete, 1)):
         (tmp_path / "env").write_text(text)
         config = subprocess.run(
-            ["docker", "compose", "--env-file", tmp_path / "env", "config", "--quiet"],
+            ["docker", "compose", "--env-file", tmp_path / "env", "--profile", "tasks",
+             "config", "--format", "json"],
             cwd=PROJECT, env={"PATH": "/usr/bin:/bin:/usr/local/bin", "PWD": str(PROJECT)},
             capture_output=True, text=True,
         )  # fmt: skip
         assert min(config.returncode, 1) == code, config.stderr
         assert ("LOADER_PASSWORD" in config.stderr) is bool(code)
+        if not code:
+            loader = json.loads(config.stdout)["services"]["data-ingestion"]
+            assert loader["command"] == ["load", "--duplicates=drop", "--max-rejects=0"]
 
 
 def test_each_problem_is_reported_on_one_line_before_anything_starts(docker_stack, tmp_path):

@@ -20,11 +20,16 @@ with load_spans as (
         from {{ ref('daily_account_flows') }} as days
         union all
         select
-            transactions.transaction_date,
+            end_row.transaction_date,
             loads.load_id
         from {{ source('raw', '_loads') }} as loads
-        cross join lateral unnest(array[loads.first_row_hash, loads.last_row_hash]) as row_hash
-        inner join {{ ref('transactions') }} as transactions on transactions.transaction_id = row_hash
+        -- With `offset 0`, the planner looks up each row in the index.
+        cross join lateral (
+            select transactions.transaction_date
+            from {{ ref('transactions') }} as transactions
+            where transactions.transaction_id in (loads.first_row_hash, loads.last_row_hash)
+            offset 0
+        ) as end_row
         where loads.table_name = 'transactions' and loads.status = 'loaded'
     ) as load_days
     group by load_id

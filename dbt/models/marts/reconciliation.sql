@@ -28,12 +28,15 @@ accounts as (
         days.account_number,
         min(days.transaction_date) as first_transaction_date,
         max(days.transaction_date) as last_transaction_date,
-        -- the first known balance less all amounts before it, which need no order within a day
-        (array_agg(days.closing_balance - days.net_so_far order by days.transaction_date) filter (
-            where
-            days.closing_balance is not null
-            and days.transaction_date < coalesce(breaks.first_break_date, 'infinity')
-        ))[1] as opening_balance,
+        -- The first known balance less all amounts before it, which need no order within a day.
+        coalesce(
+            (array_agg(days.opening_balance order by days.transaction_date))[1],
+            (array_agg(days.closing_balance - days.net_so_far order by days.transaction_date) filter (
+                where
+                days.closing_balance is not null
+                and days.transaction_date < coalesce(breaks.first_break_date, 'infinity')
+            ))[1]
+        ) as opening_balance,
         sum(days.deposit_amount) as deposit_amount,
         sum(days.withdrawal_amount) as withdrawal_amount,
         (array_agg(days.closing_balance order by days.transaction_date desc))[1] as closing_balance,

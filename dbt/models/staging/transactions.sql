@@ -122,6 +122,50 @@ renamed as (
 
     from parsed
 
-)
+),
 
-select * from renamed
+{% if var('other_notation') == 'drop' -%}
+
+-- The new rows, and the staged rows of the same days. The load number 0 keeps staged rows together:
+-- of each transaction they have as many rows as the load with the most.
+comparable as (
+
+    select
+        *,
+        _load_id as compared_load_id
+    from renamed
+    {% if is_incremental() %}
+    union all
+    select
+        staged.*,
+        0 as compared_load_id
+    from {{ this }} as staged
+    where
+        (staged.account_number, staged.transaction_date)
+        in (select account_number, transaction_date from renamed)
+        and staged.transaction_id not in (select transaction_id from renamed)
+    {% endif %}
+
+),
+
+repeated as (
+
+    {{ rows_in_other_notation('comparable', 'compared_load_id') }}
+
+),
+
+final as (
+
+    select * from renamed
+    where transaction_id not in (select repeated.transaction_id from repeated)
+
+)
+{%- else -%}
+final as (
+
+    select * from renamed
+
+)
+{%- endif %}
+
+select * from final

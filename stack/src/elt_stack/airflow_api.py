@@ -70,8 +70,10 @@ class Airflow:
             except (ValueError, KeyError, TypeError):
                 detail = answer.text[:300]
             kind = UnavailableError if answer.status_code >= 500 else StackError
+            # After a refused value, further lines of the detail show the schema of the field.
+            reason = str(detail).partition("\n")[0]
             raise kind(
-                f"Airflow answers {method} {path} with status {answer.status_code}: {detail}"
+                f"Airflow answers {method} {path} with status {answer.status_code}: {reason}"
             )
         return dict(answer.json())
 

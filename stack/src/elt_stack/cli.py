@@ -17,7 +17,7 @@ from elt_stack.backup.dump import create_backup
 from elt_stack.backup.restore import restore
 from elt_stack.errors import StackError
 from elt_stack.runtime_base import OWNERS
-from elt_stack.settings import PROJECT, Settings
+from elt_stack.settings import CHOICES, PROJECT, Settings
 from elt_stack.supervisor import Supervisor
 from elt_stack.throwaway import throwaway_server
 
@@ -71,8 +71,11 @@ def status(_: argparse.Namespace) -> int:
 
 def trigger(arguments: argparse.Namespace) -> int:
     """Run the DAG and watch it; fail if a task fails."""
-    fields = ("file", "full_refresh", "backdated_transactions")
-    params = {name: value for name in fields if (value := getattr(arguments, name))}
+    fields = (
+        *("file", "duplicates", "max_rejects", "full_refresh"),
+        *("backdated_transactions", "unreconciled_balances"),
+    )
+    params = {name: value for name in fields if (value := getattr(arguments, name)) is not None}
     tasks = services.run_dag(Settings.load(), **params)
     return 0 if all(task["state"] == "success" for task in tasks.values()) else 1
 
@@ -190,8 +193,15 @@ def parser() -> argparse.ArgumentParser:
         add(name, function)
     command = add("trigger", trigger)
     command.add_argument("--file", help="a file in the data folder")
-    command.add_argument("--full-refresh", action="store_true", help="rebuild all tables")
+    command.add_argument("--duplicates", choices=CHOICES["LOADER_DUPLICATES"])
+    command.add_argument(
+        "--max-rejects", type=int, metavar="N", help="load files with up to N rejected lines"
+    )
+    command.add_argument(
+        "--full-refresh", action="store_true", default=None, help="rebuild all tables"
+    )
     command.add_argument("--backdated-transactions", choices=["error", "warn"])
+    command.add_argument("--unreconciled-balances", choices=["error", "warn"])
     command = add("restore", restore_backup)
     command.add_argument("--only", choices=list(OWNERS), help="restore only this database")
     command.add_argument("--force", action="store_true", help="do not ask")

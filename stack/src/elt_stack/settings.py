@@ -13,7 +13,11 @@ from dotenv import dotenv_values
 from elt_stack.errors import StackError
 
 PROJECT = Path(__file__).resolve().parents[3]
-ENVIRONMENTS = ("dev", "test", "staging", "prod")
+# Settings that have one of a few values.
+CHOICES = {
+    "ELT_ENV": ("dev", "test", "staging", "prod"),
+    "LOADER_DUPLICATES": ("drop", "keep"),
+}
 ROLE_PASSWORDS = ("LOADER_PASSWORD", "TRANSFORMER_PASSWORD", "REPORTER_PASSWORD")
 METADATA_PASSWORDS = ("AIRFLOW_DB_PASSWORD", "SUPERSET_DB_PASSWORD")
 # Logins and passwords that attackers try first. Refused outside dev and test.
@@ -93,9 +97,13 @@ class Settings:
         missing = [name for name, value in self.values.items() if not value]
         if missing:
             raise StackError(f"{', '.join(missing)} missing in .env: run `make env`, which adds it")
-        if self["ELT_ENV"] not in ENVIRONMENTS:
+        for name, choices in CHOICES.items():
+            if self[name] not in choices:
+                raise StackError(f"{name} is {self[name]!r}: set it to one of {', '.join(choices)}")
+        if not self["LOADER_MAX_REJECTS"].isdecimal():
             raise StackError(
-                f"ELT_ENV is {self['ELT_ENV']!r}: set it to one of {', '.join(ENVIRONMENTS)}"
+                f"LOADER_MAX_REJECTS is {self['LOADER_MAX_REJECTS']!r}: set it to a whole number "
+                "of 0 or more"
             )
         for name, value in self.values.items():
             if name.endswith("_PORT") and not (value.isdecimal() and 0 < int(value) < 65536):

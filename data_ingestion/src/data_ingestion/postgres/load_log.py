@@ -100,7 +100,7 @@ def is_size_known(cursor: Cursor, load: Load) -> bool:
     """Return whether a file of the same size was loaded. If not, the file cannot be known."""
     query = (
         "select exists (select from raw._loads where table_name = %s and file_size = %s"
-        " and status = 'loaded' and duplicates = %s)"
+        " and status = 'loaded' and (duplicates = %s or duplicates = 'keep'))"
     )
     return bool(fetch_value(cursor, query, (load.table, load.file_size, load.duplicates)))
 
@@ -117,11 +117,15 @@ class EarlierLoad:
 
 
 def find_load(cursor: Cursor, load: Load) -> EarlierLoad | None:
-    """Return the last successful load of the same file, or None."""
+    """Return the last successful load of the same file, or None.
+
+    A load with `keep` has stored every row that one with `drop` would store.
+    """
     cursor.execute(
         "select load_id, finished_at, rows_loaded, rows_duplicate, loads_gone"
         " from raw._loads where table_name = %s and file_size = %s and file_sha256 = %s"
-        " and status = 'loaded' and duplicates = %s order by load_id desc limit 1",
+        " and status = 'loaded' and (duplicates = %s or duplicates = 'keep')"
+        " order by load_id desc limit 1",
         (load.table, load.file_size, load.file_sha256, load.duplicates),
     )
     row = cursor.fetchone()

@@ -1,0 +1,74 @@
+"""The trigger form of transactions_elt. Airflow shows its fields, and refuses other values."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from airflow.sdk import Param
+
+# The dbt tests whose severity the form sets. The dbt variable of a test is its field with the
+# suffix `_severity`.
+SEVERITIES = {
+    "backdated_transactions": "Whether a value date before the transaction date fails the run.",
+    "unreconciled_balances": "Whether statements whose balances do not add up fail the run.",
+}
+
+
+def trigger_form() -> dict[str, Param]:
+    """Return the fields of the form. A daily run gets their defaults.
+
+    airflow/service.env passes the defaults of `duplicates` and `max_rejects` on from .env.
+    """
+    fields = {
+        "file": Param(
+            None,
+            title="File",
+            description="A file name in the data folder. Empty: all files named transactions*.",
+            type=["null", "string"],
+            # Accept a name but no path, so that nobody can load a file outside the data folder. The
+            # look-ahead rejects a final newline, because `$` also matches before one.
+            pattern=r"^([A-Za-z0-9_][A-Za-z0-9_ .()+-]*)?(?!\n)$",
+            maxLength=200,
+        ),
+        "duplicates": Param(
+            os.environ["LOADER_DUPLICATES"],
+            title="Duplicates",
+            description="drop: store equal rows once. keep: store every equal row of a file.",
+            type="string",
+            enum=["drop", "keep"],
+        ),
+        "max_rejects": Param(
+            int(os.environ["LOADER_MAX_REJECTS"]),
+            title="Rejected lines allowed",
+            description="A file with more rejected lines than this number is not loaded.",
+            type="integer",
+            minimum=0,
+        ),
+        "full_refresh": Param(
+            False,
+            title="Full refresh",
+            description="Rebuild staging and marts from all raw rows instead of the new rows only.",
+            type="boolean",
+        ),
+    }
+    for name, description in SEVERITIES.items():
+        fields[name] = Param(
+            "error",
+            title=name.replace("_", " ").capitalize(),
+            description=description,
+            type="string",
+            enum=["error", "warn"],
+        )
+    return fields
+
+
+def severity_argument(params: Mapping[str, Any]) -> str:
+    """Return the argument of dbt that turns failures of tests into warnings, or an empty text.
+
+    dbt takes all variables in one argument. It parses the whole project again whenever they change,
+    so the argument contains only those that differ from their default.
+    """
+    warn = [f"{name}_severity: warn" for name in SEVERITIES if params[name] == "warn"]
+    return f"--vars={{{', '.join(warn)}}}" if warn else ""

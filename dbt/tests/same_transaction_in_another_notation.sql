@@ -1,0 +1,75 @@
+-- A bank that changes the notation of its export sends known transactions with another text. Report
+-- each such row, with the row of an earlier load that means the same. To leave them out of staging,
+-- run `dbt build --full-refresh` with the variable `other_notation: drop`.
+--
+-- Equal rows of two loads can be two transactions: 100 in, 100 out, 100 in. A row is therefore
+-- reported only if the balances do not need it: without it they have a break less, or the reported
+-- rows of a day cancel each other out.
+with days_of_several_loads as (
+
+    select
+        account_number,
+        transaction_date
+    from {{ ref('account_days') }}
+    where _first_load_id <> _last_load_id
+
+),
+
+transactions as (
+
+    select transactions.*
+    from days_of_several_loads as days
+    cross join lateral (
+        select * from {{ ref('transactions') }} as transactions
+        where
+            transactions.account_number = days.account_number
+            and transactions.transaction_date = days.transaction_date
+        offset 0
+    ) as transactions
+
+),
+
+pairs as (
+
+    {{ rows_in_other_notation('transactions') }}
+
+),
+
+repeated as (
+
+    select
+        transactions.*,
+        pairs.first_transaction_id,
+        sum(
+            hash_numeric_extended({{ balance_before() }}, 0)::numeric
+            - hash_numeric_extended(balance_amount, 0)
+        ) over (partition by account_number, transaction_date) as day_hash_sum
+    from transactions
+    inner join pairs using (transaction_id)
+
+)
+
+select
+    repeated.transaction_id,
+    repeated.account_number,
+    repeated.transaction_date,
+    repeated.withdrawal_amount,
+    repeated.deposit_amount,
+    repeated.balance_amount,
+    repeated._source_file,
+    repeated._source_line,
+    originals._source_file as first_source_file,
+    originals._source_line as first_source_line
+from repeated
+inner join transactions as originals
+    on repeated.first_transaction_id = originals.transaction_id
+where
+    repeated.day_hash_sum = 0
+    or exists (
+        select 1 from {{ ref('balance_breaks') }} as breaks
+        where
+            breaks.account_number = repeated.account_number
+            and repeated.transaction_date in (breaks.date_before, breaks.date_after)
+            and breaks.kind = 'doubled'
+            and breaks.accepted_reason is null
+    )
