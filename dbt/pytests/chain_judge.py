@@ -1,5 +1,6 @@
 """Compare the breaks that the project reports with a mutation."""
 
+import itertools
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +14,9 @@ from statements import Row, edges_by_day
 NAMED = "named with kind and place"
 EXPLAINED = "explained otherwise"
 UNSEEN = "unseen outside the limits"
+
+
+Change = tuple[date, chain_oracle.Edge, int]
 
 
 class Break(NamedTuple):
@@ -67,6 +71,23 @@ class Judge:
             return EXPLAINED, []
         return "wrong", faults
 
+    def describe(self, found: Sequence[Break]) -> str:
+        """Describe the mutation and the reported breaks, for a person who looks for the fault."""
+        lines = [f"{self.spoiled.kind}, account {self.spoiled.rows[0].account}"]
+        for name, rows in self.files.items():
+            for number, row in enumerate(rows, start=2):
+                sign = "+" if row in self.spoiled.touched else " "
+                lines.append(f"{sign} {name}:{number} {row.day} {row.edge} {row.details}")
+        gone = (row for row in self.spoiled.touched if row not in self.spoiled.rows)
+        lines += [f"- {row.day} {row.edge} {row.details}" for row in gone]
+        for broken in found:
+            before, after = self.row(broken.line_before).edge, self.row(broken.line_after).edge
+            lines.append(
+                f"{broken.kind}: {broken.date_before} {broken.balance_before} {before},"
+                f" {broken.date_after} {broken.balance_after} {after}"
+            )
+        return "\n  ".join(lines)
+
     def weakness(self) -> str | None:
         """Name the part of the definition by which it may accept a statement that is no path."""
         if chain_oracle.first_failing_day(self.days, exact=False) is None:
@@ -110,24 +131,44 @@ class Judge:
         Then the report describes another mutation with the same result. This happens where
         balances coincide.
         """
-        days = {day: list(edges) for day, edges in self.days.items()}
-        for broken in found:
-            if broken.kind == "doubled":
-                copy = self.row(broken.line_after)
-                days[copy.day].remove(copy.edge)
-            elif broken.balance_before is None or broken.balance_after is None:
-                return False
-            else:
-                days[broken.date_after].append((broken.balance_before, broken.balance_after))
-        return chain_oracle.break_count({day: edges for day, edges in days.items() if edges}) == 0
+        ways = itertools.product(*(self.explanations(broken) for broken in found))
+        return any(
+            self.is_whole_with([change for way in changes for change in way]) for changes in ways
+        )
+
+    def explanations(self, found: Break) -> list[list[Change]]:
+        """Return what a break can mean: a missing row, or a row that is surplus."""
+        before, after = self.row(found.line_before), self.row(found.line_after)
+        surplus = [[(row.day, row.edge, -1)] for row in (before, after)]
+        if found.kind == "doubled" or found.balance_before is None or found.balance_after is None:
+            return surplus
+        missing = found.balance_before, found.balance_after
+        return [*([(day, missing, 1)] for day in (before.day, after.day)), *surplus]
+
+    def is_whole_with(self, changes: Sequence[Change]) -> bool:
+        """Return whether the statement is whole after some changes."""
+        days = {day: Counter(edges) for day, edges in self.days.items()}
+        for day, edge, count in changes:
+            days[day][edge] += count
+        edges = {day: list(found.elements()) for day, found in days.items()}
+        return (
+            chain_oracle.first_failing_day({day: found for day, found in edges.items() if found})
+            is None
+        )
 
     def right_kinds(self, found: Break) -> set[str]:
-        """Return the kinds that a break may have, by the definition."""
-        spans = ({row.day for row in rows} for rows in self.files.values())
-        spanned = any(
-            min(days) <= found.date_before and found.date_after <= max(days) for days in spans
-        )
-        return {"broken" if spanned else "gap"} | ({"doubled"} if self.doubled else set())
+        """Return the kinds that a break may have, by the definition.
+
+        Within a day, two files can have a gap between them although both contain rows of the day.
+        """
+        spans = [{row.day for row in rows} for rows in self.files.values()]
+        first, last = found.date_before, found.date_after
+        kinds = {"doubled"} if self.doubled else set()
+        if not any(min(days) <= first and last <= max(days) for days in spans):
+            return kinds | {"gap"}
+        if first < last or any(min(days) < first < max(days) for days in spans):
+            return kinds | {"broken"}
+        return kinds | {"broken", "gap"}
 
     def is_beside(self, found: Break, day: date) -> bool:
         """Return whether a break is where a mutation of `day` first can be seen.
@@ -148,13 +189,3 @@ class Judge:
             and day <= found.date_after
             and not any(chain_oracle.starts_and_ends(self.days[other])[0] for other in silent)
         )
-
-
-def describe(spoiled: Spoiled, found: Sequence[Break]) -> str:
-    """Describe a mutation and its breaks, for a person who looks for the fault."""
-    new = Counter(spoiled.touched)
-    lines = [f"{spoiled.kind}, account {spoiled.rows[0].account}"]
-    for row in sorted({*spoiled.rows, *spoiled.touched}, key=lambda row: row.day):
-        sign = " " if not new[row] else "+" if row in spoiled.rows else "-"
-        lines.append(f"  {sign} {row.day} {row.edge[0]} -> {row.edge[1]} {row.details}")
-    return "\n".join([*lines, *(f"  {broken}" for broken in found)])

@@ -41,6 +41,10 @@ create table raw._loads (
     first_row_hash uuid, last_row_hash uuid,
     primary key (table_name, load_id)
 );
+create table raw._duplicates (
+    table_name text, load_id bigint, row_hash uuid, source_line bigint, dropped bigint
+);
+create index on raw._duplicates (table_name, load_id);
 """
 WITHOUT_UNIT_TESTS = ("--exclude-resource-type", "unit_test")
 VALUES = ("account_no", "date", "value_date", "withdrawal_amt", "deposit_amt", "balance_amt")

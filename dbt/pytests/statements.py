@@ -90,21 +90,23 @@ def statement(rng: random.Random, account: str) -> list[Row]:
     return rows
 
 
-def displace(rng: random.Random, rows: list[Row]) -> list[Row]:
+def displace(rng: random.Random, account: str) -> tuple[list[Row], list[Row]]:
     """Mix the rows of two days, as a bank does that orders them by another date.
 
-    At least one of the days then has several starts. Both days together are one path.
+    Returns:
+        A statement in which at least one of two days has several starts, and the same statement
+        with one day instead of the two.
     """
     while True:
+        rows = statement(rng, account)
         days = sorted({row.day for row in rows})
         first = rng.randrange(len(days) - 1)
         two = days[first : first + 2]
         mixed = [replace(row, day=rng.choice(two)) if row.day in two else row for row in rows]
-        edges = edges_by_day(mixed)
-        torn = chain_oracle.first_failing_day(edges) is not None
-        if torn and chain_oracle.is_whole_with_merged_days(edges):
-            return mixed
-        rows = statement(rng, rows[0].account)
+        if chain_oracle.first_failing_day(edges_by_day(mixed), exact=False) is None:
+            continue
+        if chain_oracle.is_whole_with_merged_days(edges_by_day(mixed)):
+            return mixed, [replace(row, day=two[1]) if row.day in two else row for row in rows]
 
 
 def files(
