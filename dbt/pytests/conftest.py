@@ -1,10 +1,11 @@
 """Fixtures: a separate warehouse for each test, and dbt as a user would run it."""
 
 import os
+import random
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import psycopg2
@@ -13,6 +14,7 @@ import pytest
 from dbt.cli.main import dbtRunner, dbtRunnerResult
 
 PROJECT = Path(__file__).parents[1]
+SEED = 20261130
 
 # The grants of init_db.sql on the database itself, which `create database` does not copy.
 GRANTS = """
@@ -36,8 +38,13 @@ create table raw._loads (
     table_name text, load_id bigint, source_file text, file_size bigint, file_sha256 text,
     status text, error text, rows_read bigint, rows_loaded bigint, rows_duplicate bigint,
     rows_rejected bigint, started_at timestamptz, finished_at timestamptz,
+    first_row_hash uuid, last_row_hash uuid,
     primary key (table_name, load_id)
 );
+create table raw._duplicates (
+    table_name text, load_id bigint, row_hash uuid, source_line bigint, dropped bigint
+);
+create index on raw._duplicates (table_name, load_id);
 """
 WITHOUT_UNIT_TESTS = ("--exclude-resource-type", "unit_test")
 VALUES = ("account_no", "date", "value_date", "withdrawal_amt", "deposit_amt", "balance_amt")
@@ -62,11 +69,20 @@ class Warehouse:
 
     def load(self, rows: Sequence[dict[str, str]], load_id: int) -> None:
         """Write rows to raw as one load, as the loader does. Missing columns are empty."""
-        records = []
-        for line, row in enumerate(rows, start=2):
-            values = [row.get(column, "") for column in VALUES]
-            key = uuid.uuid5(uuid.NAMESPACE_OID, repr(values) + row.get("details", ""))
-            records.append((*values, row.get("details", ""), str(key), load_id, line))
+        self.load_files({load_id: rows})
+
+    def load_files(self, files: Mapping[int, Sequence[dict[str, str]]]) -> None:
+        """Write the rows of each load id to raw. Rows that raw has already are left out."""
+        records, loads = [], []
+        for load_id, rows in files.items():
+            keys = []
+            for line, row in enumerate(rows, start=2):
+                values = [row.get(column, "") for column in VALUES]
+                details = row.get("details", "")
+                keys.append(str(uuid.uuid5(uuid.NAMESPACE_OID, repr(values) + details)))
+                file = f"file_{load_id}.csv"
+                records.append((*values, details, keys[-1], load_id, line, file))
+            loads.append((load_id, *((keys[0], keys[-1]) if keys else (None, None))))
         password = os.environ["LOADER_PASSWORD"]
         with (
             psycopg2.connect(dbname=self.name, user="loader", password=password) as connection,
@@ -75,14 +91,17 @@ class Warehouse:
             psycopg2.extras.execute_values(
                 cursor,
                 f"insert into raw.transactions ({', '.join(VALUES)}, transaction_details,"
-                " _row_hash, _load_id, _source_line, chq_no, _source_file, _loaded_at) values %s",
+                " _row_hash, _load_id, _source_line, _source_file, chq_no, _loaded_at) values %s"
+                " on conflict do nothing",
                 records,
-                template="(" + ", ".join(["%s"] * len(records[0])) + ", '', 'file.csv', now())",
+                template="(" + ", ".join(["%s"] * (len(VALUES) + 5)) + ", '', now())",
             )
-            cursor.execute(
-                "insert into raw._loads (table_name, load_id, status, started_at, finished_at)"
-                " values ('transactions', %s, 'loaded', now(), now())",
-                [load_id],
+            psycopg2.extras.execute_values(
+                cursor,
+                "insert into raw._loads (table_name, load_id, first_row_hash, last_row_hash,"
+                " status, started_at, finished_at) values %s",
+                loads,
+                template="('transactions', %s, %s, %s, 'loaded', now(), now())",
             )
 
     @property
@@ -148,3 +167,10 @@ def warehouse(target_path: Path) -> Iterator[Warehouse]:
         with admin.cursor() as cursor:
             cursor.execute(f"drop database if exists {name} with (force)")
         admin.close()
+
+
+@pytest.fixture
+def rng() -> random.Random:
+    """Return a generator of random test data. Its seed is printed if the test fails."""
+    print("seed", SEED)
+    return random.Random(SEED)  # noqa: S311 - for test data

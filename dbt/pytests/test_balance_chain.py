@@ -1,0 +1,269 @@
+"""Check the balance chain on thousands of statements, against a judge that knows the truth.
+
+Each scenario puts all its accounts into one warehouse, because the start of dbt costs seconds.
+"""
+
+import json
+import os
+import random
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence, Set
+from dataclasses import replace
+from datetime import date
+from itertools import count
+from pathlib import Path
+
+import chain_oracle
+from chain_judge import EXPLAINED, NAMED, UNSEEN, Break, Judge
+from conftest import Warehouse
+from mutations import MUTATIONS, spoil, stated_limit
+from statements import Row, displace, edges_by_day, files, statement
+
+MUTATED = 1_000
+CLOSINGS = """
+    select account_number, transaction_date, (closing_balance * 100)::bigint
+    from marts.daily_account_flows
+"""
+BREAKS = """
+    select account_number, kind, date_before, (balance_before * 100)::bigint, date_after,
+           (balance_after * 100)::bigint, source_file_before, source_line_before,
+           source_file_after, source_line_after
+    from marts.balance_breaks
+"""
+STATES = """
+    select account_number, state, (opening_balance * 100)::bigint, (closing_balance * 100)::bigint,
+           (deposit_amount * 100)::bigint, (withdrawal_amount * 100)::bigint, transaction_count,
+           break_count, first_transaction_date, last_transaction_date
+    from marts.reconciliation
+"""
+
+Closings = dict[tuple[str, date], int | None]
+
+
+class Bank:
+    """Loads statements into a warehouse, and remembers which rows are in which file."""
+
+    def __init__(self, warehouse: Warehouse) -> None:
+        self.warehouse = warehouse
+        self.files: dict[str, dict[str, Sequence[Row]]] = defaultdict(dict)
+        self._load_ids = count(1)
+
+    def load(self, pieces: Iterable[Sequence[Row]]) -> None:
+        """Load each piece as a file, and run dbt."""
+        loads = {}
+        for piece in filter(None, pieces):
+            load_id = next(self._load_ids)
+            loads[load_id] = [row.values() for row in piece]
+            for account in {row.account for row in piece}:
+                self.files[account][f"file_{load_id}.csv"] = piece
+        self.warehouse.load_files(loads)
+        assert self.warehouse.dbt("run").success
+
+    def breaks(self) -> dict[str, list[Break]]:
+        """Return the reported breaks by account."""
+        found = defaultdict(list)
+        for account, *values, file, line, file_after, line_after in self._query(BREAKS):
+            found[account].append(Break(*values, (file, line), (file_after, line_after)))
+        return found
+
+    def closings(self) -> Closings:
+        """Return the closing balances by account and day."""
+        return {(account, day): balance for account, day, balance in self._query(CLOSINGS)}
+
+    def states(self) -> dict[str, tuple]:
+        """Return marts.reconciliation by account."""
+        return {account: tuple(values) for account, *values in self._query(STATES)}
+
+    def _query(self, sql: str) -> list[tuple]:
+        return self.warehouse.query("reporter", sql)
+
+
+def wrong_closings(rows: Sequence[Row], found: Closings) -> list[str]:
+    """Describe the closing balances of a whole statement that are wrong, missing or guessed."""
+    wrong = []
+    for day, (known, possible) in chain_oracle.closing_balances(edges_by_day(rows)).items():
+        balance = found[rows[0].account, day]
+        if {balance} != possible and (balance is not None or len(known) == 1):
+            wrong.append(f"account {rows[0].account}, {day}: {balance}, possible are {possible}")
+    return wrong
+
+
+def test_all_files_in_any_order_give_the_true_closing_balances(
+    warehouse: Warehouse, rng: random.Random
+) -> None:
+    bank = Bank(warehouse)
+    whole = [statement(rng, f"{number:04}") for number in range(240)]
+    displaced = [displace(rng, f"d{number:03}") for number in range(60)]
+    loaded_rows = whole + [rows for rows, _ in displaced]
+    pieces = [piece for rows in loaded_rows for piece in files(rng, rows)]
+    rng.shuffle(pieces)
+    pieces[:50] = [[*pieces[n], *pieces[n + 1]] for n in range(0, 100, 2)]  # of several accounts
+    del pieces[50:100]
+    for begin in range(0, len(pieces), len(pieces) // 3 + 1):
+        bank.load(pieces[begin : begin + len(pieces) // 3 + 1])
+        loaded = {row for found in bank.files.values() for piece in found.values() for row in piece}
+        breaks, closings = bank.breaks(), bank.closings()
+        faults = []
+        for rows in whole:
+            part = [row for row in rows if row in loaded]
+            if not part:
+                continue
+            is_whole = chain_oracle.first_failing_day(edges_by_day(part)) is None
+            if is_whole != (not breaks[rows[0].account]):
+                faults.append(
+                    f"account {rows[0].account}: whole {is_whole}, {breaks[rows[0].account]}"
+                )
+            if is_whole:
+                faults += wrong_closings(part, closings)
+        assert not faults, "\n".join(faults)
+    for rows, merged in displaced:
+        faults += [f"{breaks[rows[0].account]}, {rows}"] if breaks[rows[0].account] else []
+        faults += wrong_closings(merged, closings)
+    assert not faults, "\n".join(faults)
+    reports = breaks, closings, bank.states()
+    assert warehouse.dbt("run", "--full-refresh").success
+    assert reports == (bank.breaks(), bank.closings(), bank.states())
+
+
+def test_no_mutation_is_unseen(warehouse: Warehouse, rng: random.Random) -> None:
+    bank = Bank(warehouse)
+    whole = [statement(rng, f"w{number:03}") for number in range(100)]
+    mutated, true, missing = {}, {}, []
+    pieces = [piece for rows in whole for piece in files(rng, rows)]
+    for number in range(MUTATED):
+        account = f"{number:04}"
+        kind = list(MUTATIONS)[number % len(MUTATIONS)]
+        true[account] = rows = statement(rng, account)
+        mutated[account] = spoiled = spoil(rng, kind, rows, statement(rng, "other"))
+        pieces += files(rng, spoiled.rows, [spoiled.cut] if spoiled.cut is not None else [])
+        if spoiled.cut is not None:
+            missing.append([row for row in rows if row not in spoiled.rows])
+    rng.shuffle(pieces)
+    bank.load(pieces[:1_000])
+    bank.load(pieces[1_000:])
+
+    breaks, states = bank.breaks(), bank.states()
+    faults = [f"{rows[0].account}: a whole statement" for rows in whole if breaks[rows[0].account]]
+    table = {kind: Counter[str]() for kind in MUTATIONS}
+    limits = Counter[str]()
+    for account, spoiled in mutated.items():
+        judge, found = Judge(spoiled, bank.files[account]), breaks[account]
+        limit = stated_limit(true[account], spoiled)
+        result, wrong = judge.verdict(found, limit)
+        table[spoiled.kind].update(tried=1, visible=not limit, **{result: 1})
+        limits[limit or ""] += 1
+        if states[account][0] != state_of(found) or states[account][6] != len(found):
+            wrong.append(f"marts.reconciliation has {states[account]}")
+        if wrong:
+            faults.append("\n".join([*wrong, judge.describe(found)]))
+    publish(table, limits)
+    assert not faults, "\n\n".join([f"{len(faults)} faults", *sorted(faults, key=len)])
+
+    bank.load(missing)
+    reports = breaks, closings, states = bank.breaks(), bank.closings(), bank.states()
+    late = [true[rows[0].account] for rows in missing]
+    assert not any(breaks[rows[0].account] for rows in late)
+    assert not [fault for rows in late for fault in wrong_closings(rows, closings)]
+    assert not [fault for rows in late + whole for fault in wrong_states(rows, states)]
+    assert warehouse.dbt("run", "--full-refresh").success
+    assert reports == (bank.breaks(), bank.closings(), bank.states())
+
+
+def state_of(found: Sequence[Break]) -> str:
+    """Return the state of an account with these breaks."""
+    kinds = {broken.kind for broken in found}
+    return "broken" if kinds - {"gap"} else "incomplete" if kinds else "reconciled"
+
+
+def wrong_states(rows: Sequence[Row], states: dict[str, tuple]) -> list[str]:
+    """Describe a row of marts.reconciliation that does not fit a whole statement."""
+    days = edges_by_day(rows)
+    first = min(days)
+    known, _ = chain_oracle.closing_balances(days)[max(days)]
+    starts, _ = chain_oracle.starts_and_ends(days[first])
+    deposits = sum(row.amount for row in rows if row.amount > 0)
+    opening, closing = rows[0].edge[0], rows[-1].balance
+    state, found_opening, found_closing, *rest = states[rows[0].account]
+    expected = [deposits, deposits + opening - closing, len(rows), 0, first, max(days)]
+    right = (
+        state == "reconciled"
+        and found_opening in ([opening] if starts else [None, opening])
+        and found_closing in ([closing] if len(known) == 1 else [None, closing])
+        and rest == expected
+    )
+    return [] if right else [f"{states[rows[0].account]}, not {opening, closing, *expected}"]
+
+
+def without_balances(rng: random.Random, rows: list[Row]) -> list[Row]:
+    """Leave out the balances of some days, and of the last rows of some other days."""
+    days = {row.day: rng.choice(("all", "all", "none", "last")) for row in rows}
+    result = []
+    for row, following in zip(rows, [*rows[1:], None], strict=True):
+        is_last = following is None or following.day != row.day
+        bare = days[row.day] == "none" or (days[row.day] == "last" and is_last)
+        result.append(replace(row, balance=None) if bare else row)
+    return result
+
+
+def possible_closings(rows: Sequence[Row]) -> dict[date, Set[int]]:
+    """Return the balances with which each day can end, by the days up to it.
+
+    The rows of a day without a balance come before all others of the day, or behind them.
+    """
+    result: dict[date, Set[int]] = {}
+    carried: Set[int] | None = None
+    for day in sorted({row.day for row in rows}):
+        edges = [row.edge for row in rows if row.day == day and row.balance is not None]
+        net = sum(row.amount for row in rows if row.day == day and row.balance is None)
+        if edges:
+            begins = carried and {balance + net for balance in carried}
+            first = chain_oracle.possible_ends(edges, begins)
+            last = {end + net for end in chain_oracle.possible_ends(edges, carried)}
+            carried = first | last
+        elif carried:
+            carried = {balance + net for balance in carried}
+        result[day] = carried or set()
+    return result
+
+
+def test_rows_without_a_balance_add_to_the_last_known_balance(
+    warehouse: Warehouse, rng: random.Random
+) -> None:
+    bank = Bank(warehouse)
+    true = {f"{number:04}": statement(rng, f"{number:04}") for number in range(200)}
+    stated = {account: without_balances(rng, rows) for account, rows in true.items()}
+    stated |= {"none": [replace(row, balance=None) for row in statement(rng, "none")]}
+    bank.load(piece for rows in stated.values() for piece in files(rng, rows))
+    breaks, closings, states = bank.breaks(), bank.closings(), bank.states()
+    faults = []
+    for account, rows in true.items():
+        if breaks[account]:
+            faults.append(f"account {account}: {breaks[account]}")
+        for day, possible in possible_closings(stated[account]).items():
+            balance = [row.balance for row in rows if row.day == day][-1]
+            found = closings[account, day]
+            if found != (balance if len(possible) == 1 else None):
+                faults.append(f"account {account}, {day}: {found}, {balance} in {possible}")
+                faults.append(
+                    str(
+                        [
+                            (str(r.day), r.amount, r.balance, closings[account, r.day])
+                            for r in stated[account]
+                        ]
+                    )
+                )
+    assert not faults, "\n".join(faults)
+    assert states["none"][0] == "no balances"
+    assert {balance for (account, _), balance in closings.items() if account == "none"} == {None}
+
+
+def publish(table: dict[str, Counter], limits: Counter) -> None:
+    """Print the results, and write them to the folder that RELIABILITY_RESULTS names."""
+    columns = ["mutation", "tried", "visible", NAMED, EXPLAINED, UNSEEN]
+    rows = [[kind, *(found[column] for column in columns[1:])] for kind, found in table.items()]
+    for row in [columns, *rows]:
+        print(*row, sep=" | ")
+    print("limits:", dict(limits), "others:", dict(sum(table.values(), Counter())))
+    if folder := os.environ.get("RELIABILITY_RESULTS"):
+        text = json.dumps({"columns": columns, "rows": rows}, indent=2)
+        Path(folder, "balance_chain.json").write_text(text + "\n")
