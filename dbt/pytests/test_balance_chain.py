@@ -40,6 +40,13 @@ STATES = """
 Closings = dict[tuple[str, date], int | None]
 
 
+class Breaks(dict[str, list[Break]]):
+    """The reported breaks by account; none for an account without an entry."""
+
+    def __missing__(self, account: str) -> list[Break]:
+        return []
+
+
 class Bank:
     """Loads statements into a warehouse, and remembers which rows are in which file."""
 
@@ -59,11 +66,12 @@ class Bank:
         self.warehouse.load_files(loads)
         assert self.warehouse.dbt("run").success
 
-    def breaks(self) -> dict[str, list[Break]]:
+    def breaks(self) -> Breaks:
         """Return the reported breaks by account."""
-        found = defaultdict(list)
+        found = Breaks()
         for account, *values, file, line, file_after, line_after in self._query(BREAKS):
-            found[account].append(Break(*values, (file, line), (file_after, line_after)))
+            broken = Break(*values, (file, line), (file_after, line_after))
+            found.setdefault(account, []).append(broken)
         return found
 
     def closings(self) -> Closings:

@@ -37,6 +37,16 @@ with load_spans as (
 
 ),
 
+account_loads as (
+
+    select distinct
+        flows.account_number,
+        load_id
+    from {{ ref('daily_account_flows') }} as flows
+    cross join lateral unnest(array[flows._first_load_id, flows._last_load_id]) as load_id
+
+),
+
 found_breaks as (
 
     select
@@ -65,6 +75,27 @@ found_breaks as (
         false as is_doubled,
         load_ids
     from {{ ref('breaks_within_days') }}
+
+),
+
+-- For each break, whether a load with rows of its account spans both sides.
+spanned as (
+
+    select
+        found_breaks.id_after,
+        bool_or(
+            load_spans.first_date <= found_breaks.date_before
+            and load_spans.last_date >= found_breaks.date_after
+        ) as is_spanned,
+        -- two whole files that meet on the day of the break
+        bool_and(
+            load_spans.first_date = found_breaks.date_before
+            or load_spans.last_date = found_breaks.date_after
+        ) filter (where load_spans.load_id = any(found_breaks.load_ids)) as is_between_loads
+    from found_breaks
+    inner join account_loads using (account_number)
+    inner join load_spans using (load_id)
+    group by found_breaks.id_after
 
 ),
 
@@ -101,34 +132,15 @@ breaks as (
         coalesce(copies.ids[2], found_breaks.id_after) as id_after,
         case
             when found_breaks.is_doubled or copies.ids is not null then 'doubled'
-            when found_breaks.date_before < found_breaks.date_after then
-                case
-                    when not exists (
-                        select 1
-                        from load_spans
-                        inner join {{ ref('daily_account_flows') }} as flows
-                            on load_spans.load_id in (flows._first_load_id, flows._last_load_id)
-                        where
-                            flows.account_number = found_breaks.account_number
-                            and load_spans.first_date <= found_breaks.date_before
-                            and load_spans.last_date >= found_breaks.date_after
-                    )
-                        then 'gap'
-                    else 'broken'
-                end
-            -- Within a day: two whole files that meet on this day.
-            when (
-                select
-                    min(load_spans.last_date) = found_breaks.date_after
-                    and max(load_spans.first_date) = found_breaks.date_after
-                from load_spans
-                where load_spans.load_id = any(found_breaks.load_ids)
-            )
+            when found_breaks.date_before < found_breaks.date_after and not spanned.is_spanned
+                then 'gap'
+            when found_breaks.date_before = found_breaks.date_after and spanned.is_between_loads
                 then 'gap'
             else 'broken'
         end as kind
     from found_breaks
     left join copies using (id_after)
+    left join spanned using (id_after)
 
 ),
 
