@@ -1,5 +1,8 @@
 #!/usr/bin/env python3
-"""Draw docs/pictures/balance-chain.svg: three days of an account, of which one row is missing."""
+"""Draw docs/pictures/balance-chain.svg: three days of an account, of which one row is missing.
+
+    python3 scripts/draw_balance_chain.py
+"""
 
 from __future__ import annotations
 
