@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Draw docs/pictures/balance-chain.svg: three days of an account, of which one row is missing.
 
-    python3 scripts/draw_balance_chain.py
+After a change of this script, run `python3 scripts/draw_balance_chain.py` and commit the picture.
 """
 
 from __future__ import annotations
