@@ -36,8 +36,14 @@ create table raw._loads (
     table_name text, load_id bigint, source_file text, file_size bigint, file_sha256 text,
     status text, error text, rows_read bigint, rows_loaded bigint, rows_duplicate bigint,
     rows_rejected bigint, started_at timestamptz, finished_at timestamptz,
+    first_row_hash uuid, last_row_hash uuid,
     primary key (table_name, load_id)
 );
+create table raw._duplicates (
+    table_name text not null, load_id bigint not null, row_hash uuid not null,
+    source_line bigint not null, dropped bigint not null
+);
+create index on raw._duplicates (table_name, load_id);
 """
 WITHOUT_UNIT_TESTS = ("--exclude-resource-type", "unit_test")
 VALUES = ("account_no", "date", "value_date", "withdrawal_amt", "deposit_amt", "balance_amt")
