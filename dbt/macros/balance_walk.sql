@@ -68,9 +68,14 @@ case cardinality({{ net }}.starts)
     1. The day as it is begins at a possible balance.
     2. A block that begins with the day does, and the day behind it begins at the block's end.
     3. The same for the day without surplus copies of its edges (see irregular_days).
-    4. The same for a path, of whose only dangling edge a copy is surplus. It closes on itself then.
-    5. The day without surplus copies begins at another balance.
-    6. The day as it is, as a break.
+    4. The same for a path, without a surplus copy of an edge at its start.
+    5. The day closes on itself at a possible balance, but has breaks within. No end fits the day
+       behind it. (A path on the last day rather has a break before it.)
+    6. The day without surplus copies begins at another balance, and has fewer breaks than as it is.
+    7. The day as it is, as a break.
+
+    If the balances before the day are unknown, any path fits. The block then comes first (number 0),
+    unless the day behind begins another block at the end of this day.
 
     Args:
         day: alias of the day.
@@ -107,7 +112,7 @@ select
             union all
 
             select
-                2,
+                case when {{ balances }} is null then 0 else 2 end,
                 block.last_position,
                 {{ reached('block', 'block.first_date', 'block.last_date', balances) }},
                 block.starts,
@@ -118,6 +123,7 @@ select
             where
                 block.account_number = {{ day }}.account_number
                 and block.first_position = {{ day }}.position
+                and ({{ balances }} is not null or not {{ day }}.is_block_behind)
 
             union all
 
@@ -140,38 +146,74 @@ select
             select
                 4,
                 {{ day }}.position,
-                (
-                    select array_agg(distinct edges.balance_after)
-                    from {{ ref('transaction_edges') }} as edges
-                    where
-                        edges.account_number = {{ day }}.account_number
-                        and edges.transaction_date = {{ day }}.transaction_date
-                        and edges.balance_after = any({{ balances }})
-                ),
-                array[]::numeric [],
-                array[]::numeric [],
+                case
+                    when copies.balance_after = any({{ balances }}) then {{ day }}.ends
+                    when copies.balance_after = {{ day }}.ends[1] then (
+                        select array_agg(distinct edges.balance_after)
+                        from {{ ref('transaction_edges') }} as edges
+                        where
+                            edges.account_number = {{ day }}.account_number
+                            and edges.transaction_date = {{ day }}.transaction_date
+                            and edges.balance_after = any({{ balances }})
+                    )
+                end,
+                case
+                    when copies.balance_after = any({{ balances }})
+                        then array[copies.balance_after]
+                    else array[]::numeric []
+                end,
+                case
+                    when copies.balance_after = any({{ balances }}) then {{ day }}.ends
+                    else array[]::numeric []
+                end,
                 copies.ids[2:2],
                 {{ day }}.next_start
             from (
-                select array_agg(edges.transaction_id order by edges._load_id, edges._source_line)
-                    as ids
+                select
+                    edges.balance_after,
+                    array_agg(edges.transaction_id order by edges._load_id, edges._source_line)
+                        as ids
                 from {{ ref('transaction_edges') }} as edges
                 where
-                    edges.account_number = {{ day }}.account_number
+                    {{ day }}.fixed_start <> all({{ balances }})
+                    and edges.account_number = {{ day }}.account_number
                     and edges.transaction_date = {{ day }}.transaction_date
-                    and edges.balance_before = {{ day }}.starts[1]
-                    and edges.balance_after = {{ day }}.ends[1]
+                    and edges.balance_before = {{ day }}.fixed_start
+                group by edges.balance_after
+                having count(*) > 1
             ) as copies
-            where
-                {{ day }}.shape = 'path'
-                and {{ day }}.net_without_balance = 0
-                and {{ day }}.starts[1] <> all({{ balances }})
-                and cardinality(copies.ids) > 1
 
             union all
 
             select
                 5,
+                {{ day }}.position,
+                (
+                    select array_agg(distinct node.balance)
+                    from {{ ref('transaction_edges') }} as edges
+                    cross join lateral (
+                        values (edges.balance_before), (edges.balance_after)
+                    ) as node (balance)
+                    where
+                        edges.account_number = {{ day }}.account_number
+                        and edges.transaction_date = {{ day }}.transaction_date
+                        and node.balance = any({{ balances }})
+                ),
+                {{ day }}.starts,
+                {{ day }}.ends,
+                null,
+                null
+            where
+                cardinality({{ day }}.starts) > 0
+                and {{ day }}.net_without_balance = 0
+                and not {{ balances }} && {{ day }}.starts
+                and (cardinality({{ day }}.starts) > 1 or not {{ day }}.is_last)
+                and coalesce({{ day }}.next_start <> all({{ day }}.ends), true)
+
+            union all
+
+            select
+                6,
                 {{ day }}.position,
                 way.ends,
                 way.starts,
@@ -180,7 +222,8 @@ select
                 {{ day }}.next_start
             from ways as way
             where
-                cardinality({{ day }}.starts) > 1
+                cardinality({{ day }}.starts)
+                > case when {{ balances }} && {{ day }}.starts then 2 else 1 end
                 and way.account_number = {{ day }}.account_number
                 and way.transaction_date = {{ day }}.transaction_date
                 and cardinality(way.starts) = 1
@@ -188,7 +231,7 @@ select
             union all
 
             select
-                6,
+                7,
                 {{ day }}.position,
                 case
                     when cardinality({{ day }}.starts) = 0 then (

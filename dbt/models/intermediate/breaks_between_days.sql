@@ -4,9 +4,7 @@ with flows as (
     select
         *,
         lag(transaction_date) over account as date_before,
-        lag(_first_date) over account as first_date_before,
-        lag(_balance_starts) over account as starts_before,
-        lag(_balance_ends) over account as ends_before
+        lag(_first_date) over account as first_date_before
     from {{ ref('daily_account_flows') }}
     where balance_count > 0 and not _is_in_block
     window account as (partition by account_number order by transaction_date)
@@ -16,20 +14,41 @@ with flows as (
 breaks as (
 
     select
-        account_number,
-        transaction_date as last_date,
-        _first_date as first_date,
-        _balance_starts[1] as start_balance,
-        _balances_before,
-        date_before,
-        first_date_before,
-        case when cardinality(starts_before) = 1 then starts_before[1] end as start_before,
-        case when cardinality(starts_before) = 1 then ends_before[1] end as end_before
+        flows.account_number,
+        flows.transaction_date as last_date,
+        flows._first_date as first_date,
+        flows._balance_starts[1] as start_balance,
+        flows._balances_before,
+        flows.date_before,
+        flows.first_date_before,
+        path_before._first_date as path_first_date,
+        path_before.transaction_date as path_last_date,
+        path_before._balance_starts[1] as path_start,
+        path_before._balance_ends[1] as path_end
     from flows
-    where is_break and cardinality(_balance_starts) < 2
+    -- the last day before it that does not close on itself
+    left join lateral (
+        select
+            earlier._first_date,
+            earlier.transaction_date,
+            earlier._balance_starts,
+            earlier._balance_ends
+        from {{ ref('daily_account_flows') }} as earlier
+        where
+            earlier.account_number = flows.account_number
+            and earlier.transaction_date < flows._first_date
+            and cardinality(earlier._balance_starts) > 0
+        order by earlier.transaction_date desc
+        limit 1
+    ) as path_before on true
+    where
+        flows.is_break
+        and flows._reading_number <> 5
+        and cardinality(flows._balance_starts) < 2
 
 ),
 
+-- The rows of the day, of which those at its start come first: all, if it closes on itself.
 edges_after as (
 
     select
@@ -42,14 +61,21 @@ edges_after as (
 
 ),
 
+rows_after as (
+
+    select distinct on (account_number, last_date) *
+    from edges_after
+    order by account_number, last_date, is_inside, transaction_date, _load_id, _source_line
+
+),
+
+-- The rows of the day before, of which the last one at a possible balance comes first.
 edges_before as (
 
     select
         breaks.last_date,
         edge.*,
-        edge.balance_after = any(breaks._balances_before) as is_possible,
-        edge.balance_before = breaks.start_before and edge.balance_after = breaks.end_before
-            as is_whole_day
+        edge.balance_after = any(breaks._balances_before) as is_possible
     from breaks
     cross join {{ edges_of(
         'breaks.account_number', 'breaks.first_date_before', 'breaks.date_before'
@@ -57,30 +83,9 @@ edges_before as (
 
 ),
 
--- The row behind the break: the one at the start of the path, or the first one of a day that closes
--- on itself.
-rows_after as (
-
-    select distinct on (account_number, last_date)
-        account_number,
-        last_date,
-        transaction_id,
-        transaction_date,
-        balance_before
-    from edges_after
-    order by account_number, last_date, is_inside, transaction_date, _load_id, _source_line
-
-),
-
--- The row before the break: the last one at a possible balance.
 rows_before as (
 
-    select distinct on (account_number, last_date)
-        account_number,
-        last_date,
-        transaction_id,
-        transaction_date,
-        case when is_possible then balance_after end as balance_after
+    select distinct on (account_number, last_date) *
     from edges_before
     order by
         account_number asc,
@@ -92,57 +97,50 @@ rows_before as (
 
 ),
 
--- If the day before is a path because one of several equal edges is surplus, it closes on itself
--- without this edge. The day after the break then begins at one of its balances.
+-- If the last path consists of equal edges and a way back, it closes on itself without one of them.
+-- The day after the break then has a balance of its days.
 copies as (
 
     select
-        account_number,
-        last_date,
-        array_agg(transaction_id order by _load_id, _source_line) as ids
-    from edges_before
-    where is_whole_day
-    group by account_number, last_date
+        breaks.account_number,
+        breaks.last_date,
+        array_agg(edge.transaction_id order by edge._load_id, edge._source_line) as ids,
+        max(edge.transaction_date) as transaction_date
+    from breaks
+    cross join {{ edges_of(
+        'breaks.account_number', 'breaks.path_first_date', 'breaks.path_last_date'
+    ) }} as edge
+    where
+        breaks.path_start = edge.balance_before
+        and breaks.path_end = edge.balance_after
+        and edge.balance_after = any(breaks._balances_before)
+    group by breaks.account_number, breaks.last_date
     having count(*) > 1
 
 ),
 
 doubled as (
 
-    select
-        account_number,
-        last_date,
-        ids
+    select distinct copies.*
     from copies
-    where
-        exists (
-            select 1
-            from edges_before
-            inner join edges_after
-                on
-                    edges_before.account_number = edges_after.account_number
-                    and edges_before.last_date = edges_after.last_date
-                    and edges_before.balance_before = edges_after.balance_before
-            where
-                edges_before.account_number = copies.account_number
-                and edges_before.last_date = copies.last_date
-                and not edges_after.is_inside
-        )
+    inner join breaks using (account_number, last_date)
+    inner join edges_after using (account_number, last_date)
+    cross join {{ edges_of(
+        'breaks.account_number', 'breaks.path_first_date', 'breaks.path_last_date'
+    ) }} as edge
+    where not edges_after.is_inside and edges_after.balance_before = edge.balance_before
 
 ),
 
 final as (
 
     select
-        rows_after.account_number,
-        rows_before.transaction_date as date_before,
-        rows_before.balance_after as balance_before,
+        breaks.account_number,
+        coalesce(doubled.transaction_date, rows_before.transaction_date) as date_before,
+        case when rows_before.is_possible then rows_before.balance_after end as balance_before,
         coalesce(doubled.ids[1], rows_before.transaction_id) as id_before,
-        case
-            when doubled.ids is null then rows_after.transaction_date
-            else rows_before.transaction_date
-        end as date_after,
-        case when doubled.ids is null then rows_after.balance_before else breaks.start_before end
+        coalesce(doubled.transaction_date, rows_after.transaction_date) as date_after,
+        case when doubled.ids is null then rows_after.balance_before else breaks.path_start end
             as balance_after,
         coalesce(doubled.ids[2], rows_after.transaction_id) as id_after,
         doubled.ids is not null as is_doubled

@@ -26,19 +26,23 @@ irregular as (
         _first_date as first_date,
         _balance_starts,
         _balance_ends,
-        case when cardinality(_balances_before) = 1 then _balances_before[1] end as balance_before,
+        -- A day that closes on itself has no start or end of its own (reading 5).
+        case
+            when cardinality(_balances_before) = 1 and _reading_number <> 5 then _balances_before[1]
+        end as balance_before,
         (
             select min(balance)
             from unnest(_balance_starts) as balance
-            where balance = any(_balances_before)
+            where balance = any(_balances_before) and _reading_number <> 5
         ) as own_start,
         (
             select min(balance)
             from unnest(_balance_ends) as balance
-            where balance = any(next_starts)
-        ) as own_end
+            where balance = any(next_starts) and _reading_number <> 5
+        ) as own_end,
+        _reading_number = 5 as is_closed
     from days
-    where is_break and cardinality(_balance_starts) > 1
+    where is_break and (cardinality(_balance_starts) > 1 or _reading_number = 5)
 
 ),
 
@@ -105,6 +109,7 @@ dangling as (
         irregular.last_date,
         irregular.balance_before as day_start,
         irregular.own_start,
+        irregular.is_closed,
         nodes.is_start,
         nodes.balance,
         nodes.transaction_id,
@@ -135,8 +140,10 @@ starts as (
 
     select
         *,
-        case when day_start is null and own_start is null then number - 1 else number end
-            as break_number
+        case
+            when day_start is null and own_start is null and not is_closed then number - 1
+            else number
+        end as break_number
     from dangling
     where is_start
 

@@ -37,38 +37,30 @@ with load_spans as (
 
 ),
 
-breaks as (
+account_loads as (
+
+    select distinct
+        flows.account_number,
+        load_id
+    from {{ ref('daily_account_flows') }} as flows
+    cross join lateral unnest(array[flows._first_load_id, flows._last_load_id]) as load_id
+
+),
+
+found_breaks as (
 
     select
         *,
-        'doubled' as kind
+        true as is_doubled,
+        null::bigint [] as load_ids
     from {{ ref('surplus_copies') }}
 
     union all
 
     select
-        account_number,
-        date_before,
-        balance_before,
-        id_before,
-        date_after,
-        balance_after,
-        id_after,
-        case
-            when is_doubled then 'doubled'
-            when exists (
-                select 1
-                from load_spans
-                inner join {{ ref('daily_account_flows') }} as days
-                    on load_spans.load_id in (days._first_load_id, days._last_load_id)
-                where
-                    days.account_number = between_days.account_number
-                    and load_spans.first_date <= between_days.date_before
-                    and load_spans.last_date >= between_days.date_after
-            ) then 'broken'
-            else 'gap'
-        end as kind
-    from {{ ref('breaks_between_days') }} as between_days
+        *,
+        null::bigint [] as load_ids
+    from {{ ref('breaks_between_days') }}
 
     union all
 
@@ -80,17 +72,75 @@ breaks as (
         date_after,
         balance_after,
         id_after,
+        false as is_doubled,
+        load_ids
+    from {{ ref('breaks_within_days') }}
+
+),
+
+-- For each break, whether a load with rows of its account spans both sides.
+spanned as (
+
+    select
+        found_breaks.id_after,
+        bool_or(
+            load_spans.first_date <= found_breaks.date_before
+            and load_spans.last_date >= found_breaks.date_after
+        ) as is_spanned,
+        -- two whole files that meet on the day of the break
+        bool_and(
+            load_spans.first_date = found_breaks.date_before
+            or load_spans.last_date = found_breaks.date_after
+        ) filter (where load_spans.load_id = any(found_breaks.load_ids)) as is_between_loads
+    from found_breaks
+    inner join account_loads using (account_number)
+    inner join load_spans using (load_id)
+    group by found_breaks.id_after
+
+),
+
+-- Equal edges that lead back over a break: one of them is surplus.
+copies as (
+
+    select distinct on (found_breaks.id_after)
+        found_breaks.id_after,
+        edge.transaction_date,
+        array_agg(edge.transaction_id order by edge._load_id, edge._source_line) as ids
+    from found_breaks
+    cross join {{ edges_of(
+        'found_breaks.account_number', 'found_breaks.date_before', 'found_breaks.date_after'
+    ) }} as edge
+    where
+        not found_breaks.is_doubled
+        and found_breaks.balance_before = edge.balance_after
+        and found_breaks.balance_after = edge.balance_before
+    group by found_breaks.id_after, edge.transaction_date
+    having count(*) > 1
+    order by found_breaks.id_after, edge.transaction_date
+
+),
+
+breaks as (
+
+    select
+        found_breaks.account_number,
+        coalesce(copies.transaction_date, found_breaks.date_before) as date_before,
+        found_breaks.balance_before,
+        coalesce(copies.ids[1], found_breaks.id_before) as id_before,
+        coalesce(copies.transaction_date, found_breaks.date_after) as date_after,
+        found_breaks.balance_after,
+        coalesce(copies.ids[2], found_breaks.id_after) as id_after,
         case
-            when (
-                select
-                    min(load_spans.last_date) <= within_days.date_after
-                    and max(load_spans.first_date) >= within_days.date_before
-                from load_spans
-                where load_spans.load_id = any(within_days.load_ids)
-            ) then 'gap'
+            when found_breaks.is_doubled or copies.ids is not null then 'doubled'
+            when found_breaks.date_before < found_breaks.date_after and not spanned.is_spanned
+                then 'gap'
+            when found_breaks.date_before = found_breaks.date_after and spanned.is_between_loads
+                then 'gap'
             else 'broken'
         end as kind
-    from {{ ref('breaks_within_days') }} as within_days
+    from found_breaks
+    left join copies using (id_after)
+    left join spanned using (id_after)
 
 ),
 

@@ -123,7 +123,15 @@ fixed_or_walked as (
     select
         days.*,
         coalesce(days.fixed_start = lag(days.fixed_end) over account, false) as is_fixed,
-        lead(days.fixed_start) over account as next_start
+        lead(days.fixed_start) over account as next_start,
+        lead(days.position) over account is null as is_last,
+        exists (
+            select 1 from blocks
+            where
+                blocks.account_number = days.account_number
+                and blocks.first_position = days.position + 1
+                and blocks.starts = days.ends
+        ) as is_block_behind
     from days
     window account as (partition by days.account_number order by days.position)
 
@@ -139,7 +147,7 @@ walk as (
         transaction_date as first_date,
         null::numeric[] as balances_before,
         ends as balances_after,
-        0 as reading_number,
+        null::integer as reading_number,
         starts,
         ends,
         null::uuid[] as surplus_ids
@@ -155,7 +163,7 @@ walk as (
         null,
         null,
         settled_balances,
-        0,
+        null,
         null,
         null,
         null
@@ -194,9 +202,10 @@ readings as (
 
     select
         days.*,
-        coalesce(steps.reading_number, 0) in (5, 6) as is_break,
+        coalesce(steps.reading_number >= 5, false) as is_break,
         coalesce(steps.last_position > days.position, false) as is_in_block,
         coalesce(steps.first_date, days.transaction_date) as first_date,
+        steps.reading_number,
         steps.surplus_ids,
         case
             when days.is_fixed then days.starts
@@ -221,7 +230,7 @@ readings as (
             day_position
         from walk
         cross join lateral generate_series(walk.first_position, walk.last_position) as day_position
-        where walk.reading_number > 0
+        where walk.reading_number is not null
     ) as steps
         on
             days.account_number = steps.account_number
@@ -258,6 +267,7 @@ final as (
 
         -- reading of the day
         is_break and not is_in_block as is_break,
+        coalesce(reading_number, 1) as _reading_number,
         balances_before as _balances_before,
         balances_after as _balances,
         is_in_block as _is_in_block,
