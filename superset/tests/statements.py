@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-# The lines of each file below the header of the sample. Each account is named after its break.
+# The lines of each file below the header of the sample. Each account is named after its break. The
+# last line of copy.csv repeats the first one of march.csv in another notation.
 STATEMENTS = {
     "march.csv": """\
 BROKEN,2018-03-01,RENT,,,,500.00,1500.00,.
@@ -16,6 +17,7 @@ UNPROVED,2018-03-01,RENT,,,,500.00,,.
 """,
     "copy.csv": """\
 DOUBLED,2018-03-02,RENT (COPY),,,,250.00,1750.00,.
+BROKEN,"Mar 1, 18",RENT,,,,500.00,1500.00,.
 """,
     "august.csv": """\
 GAP,2019-08-01,RENT,,,,500.00,2100.00,.
