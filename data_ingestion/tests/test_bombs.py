@@ -19,10 +19,10 @@ MAX_MEMORY = 300  # MB, little more than the load of a small CSV needs
 XML = b'<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n'
 MAIN = b'xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"'
 SHEET, STRINGS, STYLES = "xl/worksheets/sheet1.xml", "xl/sharedStrings.xml", "xl/styles.xml"
-TYPES = "[Content_Types].xml"
-STRINGS_TYPE = (
-    b'<Override PartName="/xl/sharedStrings.xml" ContentType="application/vnd'
-    b'.openxmlformats-officedocument.spreadsheetml.sharedStrings+xml"/>'
+RELATIONS = "xl/_rels/workbook.xml.rels"
+STRINGS_RELATION = (
+    b'<Relationship Id="strings" Target="sharedStrings.xml" Type="http://schemas'
+    b'.openxmlformats.org/officeDocument/2006/relationships/sharedStrings"/>'
 )
 Pieces = tuple[tuple[bytes, int], ...]  # bytes and how many times they occur
 
@@ -79,8 +79,8 @@ def workbook(path: Path, stated_size: int | None = None, **parts: Pieces) -> Pat
     book.save(path)
     with zipfile.ZipFile(path) as made:
         members = {name: ((made.read(name), 1),) for name in made.namelist()}
-    types = members[TYPES][0][0].replace(b"</Types>", STRINGS_TYPE + b"</Types>")
-    members |= {TYPES: ((types, 1),), STRINGS: strings()}
+    relations = members[RELATIONS][0][0].removesuffix(b"</Relationships>") + STRINGS_RELATION
+    members |= {RELATIONS: ((relations, 1), (b"</Relationships>", 1)), STRINGS: strings()}
     replaced = {globals()[name]: part for name, part in parts.items()}
     return zipped(path, members | replaced, stated_size)
 

@@ -191,7 +191,7 @@ def test_a_workbook_gives_the_same_rows_as_its_csv(warehouse, run, tmp_path):
     assert "read 300 = loaded 298 + duplicates 2" in run("load", text).out[0]
     outcome = run("load", tmp_path / "transactions.xlsx")
     assert outcome.err == []
-    assert "reading sheet bank, the first of 2" in outcome.out[0]
+    assert "reading sheet bank, the only one of 2 visible sheets" in outcome.out[0]
     assert "read 300 = loaded 0 + duplicates 300 + rejected 0" in outcome.out[1]
 
 

@@ -3,29 +3,42 @@
     result is never rounded, and no text raises an error.
 
     The macro accepts digits with or without thousands separators and with at most two decimals, such
-    as `1,000,000.00`, `1000000` and `12.5`. A minus sign (`-1,000.00`) or the parentheses of
-    accountants (`(1,000.00)`) make the amount negative.
+    as `1,000,000.00`, `1000000`, `12.5` and, with the groups of lakhs and crores, `10,00,000.00`. A
+    minus sign (`-1,000.00`) or the parentheses of accountants (`(1,000.00)`) make the amount negative.
+    `parse_decorated_amount` reads the less usual notations, such as `INR 1 000.00 Dr`.
 
-    The result is null for a comma that does not precede a group of three digits (`1,00.5`, `1,5`), a
-    third decimal, a currency, or more than 16 digits before the decimal point. A test reports each
-    null amount, but no test would report an amount that is a hundred times too large.
+    The result is null for a comma that may be a decimal comma (`1,00.5`, `1,5`), a third decimal, or
+    more than 16 digits before the decimal point. A test reports each null amount, but no test would
+    report an amount that is a hundred times too large.
 
     The regular expressions below would be the most expensive part of the model. The cheaper macro
     `is_grouped_amount` therefore comes first and recognises the usual form, `1,000,000.00`.
+
+    Args:
+        text: SQL expression of the trimmed text.
+        side: column of the amount: withdrawal, deposit or balance.
 #}
-{% macro parse_amount(text) -%}
-{%- set digits = "([0-9]{1,3}(,[0-9]{3})+|[0-9]+)([.][0-9]{1,2})?" -%}
+{% macro parse_amount(text, side) -%}
 case
     when {{ text }} = '' then null::numeric(18, 2)
     when {{ is_grouped_amount(text) }}
         or ({{ text }} like '-%' and {{ is_grouped_amount("substr(" ~ text ~ ", 2)") }})
         then replace({{ text }}, ',', '')::numeric(18, 2)
-    when {{ text }} ~ '^-?{{ digits }}$'
+    when {{ text }} ~ '^-?({{ number_pattern([',']) }})$'
         then {{ amount_or_null("replace(" ~ text ~ ", ',', '')") }}
-    when {{ text }} ~ '^[(]{{ digits }}[)]$'
+    when {{ text }} ~ '^[(]({{ number_pattern([',']) }})[)]$'
         then {{ amount_or_null("'-' || translate(" ~ text ~ ", '(),', '')") }}
-    else null::numeric(18, 2) -- a plain null would make the type numeric, without (18, 2)
+    else {{ parse_decorated_amount(text, side) }}
 end
+{%- endmacro %}
+
+{# A number with at most two decimals, as a regular expression. Lakhs have only commas. #}
+{% macro number_pattern(separators) -%}
+([0-9]+|[0-9]{1,3}(
+{%- for separator in separators -%}
+    ({{ separator }}[0-9]{3})+{{ '|' if not loop.last }}
+{%- endfor -%}
+)|[1-9][0-9]?(,[0-9]{2})+,[0-9]{3})([.][0-9]{1,2})?
 {%- endmacro %}
 
 {#

@@ -4,7 +4,8 @@
 
     The macro accepts `2017-06-29`, `Jun 29, 17` and `29-Jun-17`. The last two may have a four-digit
     year, a one-digit day, and upper or lower case. Two-digit years follow the rule of Postgres: 00-69
-    are 2000-2069, and 70-99 are 1970-1999.
+    are 2000-2069, and 70-99 are 1970-1999. `parse_other_date` reads the less usual notations, such as
+    `June 29, 2017 09:15`.
 
     The macro checks the whole text before the cast, because Postgres' own parser accepts much more
     (`today`, or `!j! 29, 2017` as a Julian day). The macro splits the text at its separators and
@@ -19,11 +20,14 @@
     with a two-digit year skip this check for these days.
 #}
 {% macro parse_date(text) -%}
-case
-    when {{ text }} like '___ %' then {{ parse_date_in_words(text, ' ', month=1, day=2) }}
-    when {{ text }} like '%-___-%' then {{ parse_date_in_words(text, '-', month=2, day=1) }}
-    when {{ text }} ~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}$' then {{ date_or_null(text) }}
-end
+coalesce(
+        case
+            when {{ text }} like '___ %' then {{ parse_date_in_words(text, ' ', month=1, day=2) }}
+            when {{ text }} like '%-___-%' then {{ parse_date_in_words(text, '-', month=2, day=1) }}
+            when {{ text }} ~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}$' then {{ date_or_null(text) }}
+        end,
+        case when {{ text }} <> '' then {{ parse_other_date(text) }} end
+    )
 {%- endmacro %}
 
 {#

@@ -166,7 +166,8 @@ class Judge:
         kinds = {"doubled"} if self.doubled else set()
         if not any(min(days) <= first and last <= max(days) for days in spans):
             return kinds | {"gap"}
-        if first < last or any(min(days) < first < max(days) for days in spans):
+        is_in_one_file = found.line_before[0] == found.line_after[0]
+        if is_in_one_file or first < last or any(min(days) < first < max(days) for days in spans):
             return kinds | {"broken"}
         return kinds | {"broken", "gap"}
 

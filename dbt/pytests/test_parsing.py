@@ -10,6 +10,24 @@ from conftest import Warehouse
 
 DATE_FORMATS = ("%b %d, %y", "%b %d, %Y", "%d-%b-%y", "%d-%b-%Y", "%Y-%m-%d")
 SEED = 20170629
+# Less usual notations (see test_notations.py for the others)
+OTHER_DATES = {
+    "Jun 29, 17\u00a0": datetime.date(2017, 6, 29),
+    "2017-06-29T00:00:00Z": datetime.date(2017, 6, 29),
+    "June 29, 17": datetime.date(2017, 6, 29),
+    "Sept 5, 2024": datetime.date(2024, 9, 5),
+}
+OTHER_BALANCES = {
+    "1\u00a0000.00": Decimal("1000.00"),
+    "1'000.00": Decimal("1000.00"),
+    "1,00,000.00": Decimal("100000.00"),
+    "₹1,000.00": Decimal("1000.00"),
+    "$5.00": Decimal("5.00"),
+    "1,000.00 CR": Decimal("1000.00"),
+    "5.00-": Decimal("-5.00"),
+    "−5.00": Decimal("-5.00"),
+    "-": Decimal("0.00"),
+}
 
 
 def date_cases(rng: random.Random) -> dict[str, datetime.date | None]:
@@ -61,8 +79,9 @@ def test_dates_and_amounts_equal_the_values_in_python(warehouse: Warehouse) -> N
     print("seed", SEED)
     dates = date_cases(rng)
     good = [text for text, day in dates.items() if day and text == text.strip()]
-    dates |= dict.fromkeys(damaged(good, rng, "!#x_"), None)
+    dates |= dict.fromkeys(damaged(good, rng, "!#x_"), None) | OTHER_DATES
     amounts = amount_cases(rng)
+    amounts |= OTHER_BALANCES
     amounts |= dict.fromkeys(["NaN", "Infinity", "1e5", "0x1F", "1_000", "+1", "12.", ".5"], None)
 
     rows = [{"date": text, "details": "date"} for text in dates]
@@ -89,7 +108,8 @@ def test_dates_and_amounts_equal_the_values_in_python(warehouse: Warehouse) -> N
 def test_the_datestyle_of_the_session_changes_no_date(
     warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    texts = {"Jun 07, 09": "2009-06-07", "07-Jun-09": "2009-06-07", "2009-06-07": "2009-06-07"}
+    texts = ("Jun 07, 09", "07-Jun-09", "2009-06-07", "June 07, 09", "07 Jun 09", "07/Jun/2009")
+    texts += ("2009/06/07", "2009.06.07", "2009-06-07 23:00:00-08:00")
     warehouse.load([{"date": text} for text in texts], load_id=1)
     for style in ("DMY", "YMD", "MDY"):
         monkeypatch.setenv("PGOPTIONS", f"-c datestyle=ISO,{style}")
@@ -98,4 +118,4 @@ def test_the_datestyle_of_the_session_changes_no_date(
             "reporter",
             "select transaction_date::text from staging.transactions order by _source_line",
         )
-        assert [day for (day,) in rows] == list(texts.values()), style
+        assert [day for (day,) in rows] == ["2009-06-07"] * len(texts), style

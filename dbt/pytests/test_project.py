@@ -175,7 +175,7 @@ def test_the_marts_are_built_despite_backdated_transactions(warehouse: Warehouse
 def test_unit_tests_of_the_models_pass(warehouse: Warehouse) -> None:
     assert warehouse.dbt("run", "--empty").success
     result = warehouse.dbt("test", "--resource-type", "unit_test")
-    assert len(statuses(result)) == 8
+    assert len(statuses(result)) == 10
     assert not_passed(result) == {}
 
 

@@ -197,7 +197,7 @@ def _add_load_arguments(load: argparse.ArgumentParser) -> None:
         "files",
         nargs="*",
         metavar="FILE",
-        help="a CSV, .csv.gz, .zip with one CSV, or .xlsx (its first sheet); globs are expanded",
+        help="a CSV, .csv.gz, .zip with one CSV, or .xlsx (one sheet); globs are expanded",
     )
     load.add_argument(
         "--data-dir", metavar="DIR", help="the data folder (default: $DATA_DIR, or ./data)"

@@ -21,6 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 
+from data_ingestion.contracts import CONTRACTS
 from data_ingestion.errors import FileRefusedError, InputError, printable
 from data_ingestion.formats.sources import Source
 from data_ingestion.model import Load, Options, RowCounts
@@ -149,7 +150,9 @@ class _FileLoad:
                 log.info("%s: the load was committed before the connection was lost", name)
                 return self.load
             self.load = self._new_load(fetch_value(cursor, "select clock_timestamp()"))
-            with Source(self._path, self._options.dialect, self._folder) as source:
+            contract = CONTRACTS.get(self._options.table)
+            columns = contract.columns if contract else ()
+            with Source(self._path, self._options.dialect, self._folder, columns) as source:
                 self.load.file_size = source.size
                 if not self._options.force and self._is_known(cursor, source):
                     return None

@@ -18,14 +18,6 @@ statement_timestamp()
 {%- endif %}
 {%- endset -%}
 
-{#
-    Account numbers of more than 100 bytes become null, and a test reports them. No bank issues such
-    numbers, and they could exceed the size limit of entries in downstream indexes.
-#}
-{% set account_number -%}
-case when octet_length(account_number_text) <= 100 then nullif(account_number_text, '') end
-{%- endset -%}
-
 {# In most rows, both dates have the same text. The model parses such a text only once. #}
 {% set value_date -%}
 case when value_date_text = transaction_date_text then transaction_date else differing_value_date end
@@ -44,13 +36,15 @@ trimmed as (
 
     select
         *,
-        trim(account_no, ' ''') as account_number_text,
-        trim(date) as transaction_date_text,
-        trim(value_date) as value_date_text,
-        case when value_date <> date then trim(value_date) end as differing_value_date_text,
-        trim(withdrawal_amt) as withdrawal_amount_text,
-        trim(deposit_amt) as deposit_amount_text,
-        trim(balance_amt) as balance_amount_text
+        {{ trim_blanks('account_no', others='\'\'"') }} as account_number_text,
+        {{ trim_blanks('date') }} as transaction_date_text,
+        {{ trim_blanks('value_date') }} as value_date_text,
+        case
+            when value_date <> date then {{ trim_blanks('value_date') }}
+        end as differing_value_date_text,
+        {{ trim_blanks('withdrawal_amt') }} as withdrawal_amount_text,
+        {{ trim_blanks('deposit_amt') }} as deposit_amount_text,
+        {{ trim_blanks('balance_amt') }} as balance_amount_text
     from source
     -- Optimisation fence: without `offset`, the planner would inline this CTE and evaluate each
     -- expression again at each use. The literal is a bigint, because Postgres adds a cast to an
@@ -63,11 +57,12 @@ parsed as (
 
     select
         *,
+        {{ parse_account_number('account_number_text') }} as account_number,
         {{ parse_date('transaction_date_text') }} as transaction_date,
         {{ parse_date('differing_value_date_text') }} as differing_value_date,
-        {{ parse_amount('withdrawal_amount_text') }} as withdrawal_amount,
-        {{ parse_amount('deposit_amount_text') }} as deposit_amount,
-        {{ parse_amount('balance_amount_text') }} as balance_amount
+        {{ parse_amount('withdrawal_amount_text', side='withdrawal') }} as withdrawal_amount,
+        {{ parse_amount('deposit_amount_text', side='deposit') }} as deposit_amount,
+        {{ parse_amount('balance_amount_text', side='balance') }} as balance_amount
     from trimmed
     -- optimisation fence, as above
     offset bigint '0'
@@ -79,12 +74,12 @@ renamed as (
     select
         -- ids
         _row_hash as transaction_id,
-        {{ account_number }} as account_number,
+        account_number,
 
         -- dates and text
         transaction_date,
-        nullif(trim(transaction_details), '') as transaction_details,
-        nullif(trim(chq_no), '') as cheque_number,
+        nullif({{ trim_blanks('transaction_details') }}, '') as transaction_details,
+        nullif({{ trim_blanks('chq_no') }}, '') as cheque_number,
         {{ value_date }} as value_date,
 
         -- amounts
@@ -94,13 +89,13 @@ renamed as (
 
         -- unparsed values and origin
         {{ unparsed_values({
-            'account_number': account_number,
+            'account_number': 'account_number',
             'transaction_date': 'transaction_date',
             'value_date': value_date,
             'withdrawal_amount': 'withdrawal_amount',
             'deposit_amount': 'deposit_amount',
             'balance_amount': 'balance_amount',
-        }) }} as _unparsed,
+        }, dashes=['withdrawal_amount', 'deposit_amount']) }} as _unparsed,
         _load_id,
         _source_file,
         _source_line,

@@ -11,17 +11,26 @@ from typing import IO
 from xml.parsers import expat
 
 from data_ingestion.errors import InputError, printable
-from data_ingestion.formats.private_apis import directory_size
 
 # ZipFile holds the directory in memory. This size is enough for some ten thousand files.
 MAX_DIRECTORY = 1 << 20
 # With other methods, such as bzip2, Python unpacks a chunk as a whole: a few bytes can become
 # gigabytes.
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-# The limit for parts of a workbook that have no limit of their own. openpyxl turns a part into
-# objects, which take some hundred times its size.
+# The limit for parts of a workbook that are parsed as a whole, which takes up to 20 times as much.
 MAX_PART = 4 << 20
 READ_SIZE = 1 << 14
+
+
+def directory_size(file: IO[bytes]) -> int | None:
+    """Return the size in bytes of a zip's directory, or None if the file is not a zip.
+
+    ZipFile takes the size from the same record, and its constructor reads the whole directory into
+    memory. The size must therefore be checked before a ZipFile is created. There is no public way:
+    pyproject.toml limits Python to minor versions for which tests/test_private_apis.py passes.
+    """
+    end = zipfile._EndRecData(file)  # type: ignore[attr-defined]
+    return int(end[zipfile._ECD_SIZE]) if end else None  # type: ignore[attr-defined]
 
 
 def check_directory(file: IO[bytes]) -> None:
@@ -90,33 +99,39 @@ class Part:
         return data
 
 
-class Workbook(zipfile.ZipFile):
+class Package(zipfile.ZipFile):
     """The zip of a workbook. Its parts are bounded and have no document type.
 
     OOXML forbids document types (ECMA-376 part 2). Entities, with which a small file expands to a
     huge one, need a document type.
     """
 
-    def open(self, name: str, *_: object) -> Part:  # type: ignore[override]
-        """Return a part that openpyxl reads."""
-        return self.part(name, MAX_PART)
+    def __init__(self, file: IO[bytes]) -> None:
+        super().__init__(file)
+        # Names are not case-sensitive, and some programs use another case where they refer to one.
+        self._names = {name.lower(): name for name in self.namelist()}
+
+    def has(self, name: str) -> bool:
+        """Return whether the package has a part."""
+        return name.lower() in self._names
 
     def part(self, name: str, limit: int, row_limit: int | None = None) -> Part:
         """Return a part that may unpack to `limit` bytes, with `row_limit` bytes per row.
 
         Raises:
             InputError: The directory states a larger size, or the part has a document type.
-            KeyError: The archive has no such part.
+            KeyError: The package has no such part.
         """
+        name = self._names.get(name.lower(), name)
         if check_member(self, name).file_size > limit:
             raise too_long(printable(name), limit)
         row_limit = row_limit or limit
-        with Part(super().open(name), name, limit, row_limit) as beginning:
+        with Part(self.open(name), name, limit, row_limit) as beginning:
             if _has_doctype(beginning):
                 raise InputError(
                     f"has a document type in {printable(name)}: this is not a workbook"
                 )
-        return Part(super().open(name), name, limit, row_limit)
+        return Part(self.open(name), name, limit, row_limit)
 
 
 def too_long(name: str, limit: int) -> InputError:
@@ -135,6 +150,6 @@ def _has_doctype(part: Part) -> bool:
     try:
         while not is_doctype and (piece := part.read(READ_SIZE)):
             parser.Parse(piece)
-    except expat.ExpatError:  # openpyxl's parser reports broken XML
+    except expat.ExpatError:  # the parser of the part reports broken XML
         pass
     return is_doctype[:1] == [True]

@@ -1,109 +1,152 @@
 """Render a cell's value with its number format, as a spreadsheet shows it and saves it as CSV.
 
 The formats are those of ECMA-376 part 1, section 18.8.31. This module supports the ones that tables
-of data use: literals, digits, grouping, scaling, per cent, currency, sections by sign, dates and
-times. It refuses all others (fractions, exponents, conditions, elapsed time). It renders built-in
-format 14, the "short date" of the reader's country, as in the United States.
+of data use: literals, digits, grouping, scaling, per cent, currency, sections by sign or condition,
+dates and times. It refuses all others (fractions, exponents, elapsed time).
 
-One result differs from a spreadsheet's on purpose: General keeps all digits of a number
-(409000611074, not 4.09001E+11).
+Three results differ from a spreadsheet's on purpose:
+
+- General keeps all digits of a number (409000611074, not 4.09001E+11).
+- `date_format` writes dates as ISO text if the format leaves a doubt about the day.
+- In a format with conditions, a negative number keeps its sign, about which programs disagree.
 """
 
+import operator
 import re
-from datetime import date, datetime, time
-from decimal import ROUND_HALF_UP, Decimal
+from dataclasses import dataclass
+from datetime import datetime, time
+from decimal import ROUND_HALF_UP, Context, Decimal
 from functools import lru_cache
-from typing import Any
 
-MONTHS = [
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-]
-WEEKDAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
-SHORT_DATE = "mm-dd-yy"  # openpyxl's code for built-in format 14
+from openpyxl.utils.datetime import WINDOWS_EPOCH
+
+from data_ingestion.formats.date_format import FormatError, Token, moment, render_moment
 
 TOKEN = re.compile(
     r'"(?P<quoted>[^"]*)"|\\(?P<escaped>.)|_(?P<space>.)|\*(?P<fill>.)|\[(?P<bracket>[^\]]*)\]'
-    r"|(?P<general>General)|(?P<am_pm>AM/PM|A/P)|(?P<date>y+|m+|d+|h+|s+)"
+    r"|(?P<general>General)|(?P<am_pm>AM/PM|A/P)|(?P<date>y+|m+|d+|h+|s+)|(?P<percent>%)"
     r"|(?P<digits>[0#?,.]*[0#?][0#?,.]*)|(?P<section>;)|(?P<refused>E[+-]|/(?=[0-9#?]))"
-    r"|(?P<other>.)",
-    re.IGNORECASE,
+    r"|(?P<era>[beg]+)|(?P<other>.)",
+    re.IGNORECASE | re.DOTALL,
 )
 COLOURS = re.compile(r"black|blue|cyan|green|magenta|red|white|yellow|color ?\d+", re.IGNORECASE)
+CONDITION = re.compile(r"(<=|>=|<>|<|>|=)(-?\d+(?:\.\d+)?(?:E[+-]?\d{1,3})?)")
+COMPARE = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+    "=": operator.eq,
+    "<>": operator.ne,
+}
+EXACT = Context(prec=2_000)  # digits: more than the largest number has in the longest format
 
-Token = tuple[str, str]
-Section = tuple[Token, ...]
+Value = str | bool | int | float | datetime | time
 
 
-class FormatError(ValueError):
-    """The number format is not supported."""
+@dataclass(frozen=True)
+class Section:
+    """One of the parts of a format that are separated by semicolons.
+
+    Attributes:
+        tokens: Kinds and texts. Literals are in their final form.
+        locale: The code of a language, calendar and digits, or an empty text.
+        compare: The operator of the section's condition, or an empty text.
+        limit: The number with which the condition compares.
+    """
+
+    tokens: tuple[Token, ...]
+    locale: str = ""
+    compare: str = ""
+    limit: Decimal = Decimal(0)
+
+    def has(self, *kinds: str) -> bool:
+        """Return whether a token has one of the kinds."""
+        return any(kind in kinds for kind, _ in self.tokens)
+
+    def applies_to(self, value: Decimal) -> bool:
+        """Return whether the number meets the condition, if there is one."""
+        return not self.compare or bool(COMPARE[self.compare](value, self.limit))
 
 
-def render(value: object, code: str) -> str:
-    """Return the text of a cell with `value` and the number format `code`.
+PLAIN = Section((("text", "@"),))
+
+
+def render(value: Value, code: str, epoch: datetime = WINDOWS_EPOCH) -> str:
+    """Return the text of a cell.
+
+    Args:
+        value: The cell's value. A date is a number, unless the file has it as ISO text.
+        code: The code of its number format.
+        epoch: The day 0 of dates that are numbers.
 
     Raises:
-        FormatError: The format is not supported for this type of value.
+        FormatError: The format is not supported for this value.
     """
-    if value is None:
-        return ""
     if isinstance(value, bool):
         return str(value).upper()
+    sections, for_text = _sections(code)
     if isinstance(value, str):
-        return _text(value, _sections(code))
-    if isinstance(value, (datetime, date, time)):
-        code = "m/d/yyyy" if code == SHORT_DATE else code
-        return _moment(value, _sections(code)[0])
-    if isinstance(value, (int, float)):
-        return _signed(_decimal(value), _sections(code))
-    raise FormatError(f"{code!r} for a value of type {type(value).__name__}")
+        if for_text is PLAIN:
+            return value
+        return "".join(value if kind == "text" else text for kind, text in for_text.tokens)
+    if isinstance(value, (datetime, time)):
+        return render_moment(value, sections[0].tokens, sections[0].locale)
+    section, number = _choose(_decimal(value), sections, code)
+    if section.has("date", "am_pm"):
+        return render_moment(moment(value, epoch), section.tokens, section.locale)
+    return _number(number, section, code)
 
 
 @lru_cache(maxsize=1_000)
-def _sections(code: str) -> tuple[Section, ...]:
-    """Return the format's sections as (kind, text) tokens, with literals in their final form."""
+def _sections(code: str) -> tuple[tuple[Section, ...], Section]:
+    """Return the sections for numbers, and the one for text."""
+    sections = [_section(tokens, code) for tokens in _tokens(code)]
+    if len(sections) > 3:
+        return tuple(sections[:3]), sections[3]
+    if sections[-1].has("text"):
+        return tuple(sections[:-1] or sections), sections[-1]
+    return tuple(sections), PLAIN
+
+
+def _tokens(code: str) -> list[list[Token]]:
+    """Return the kinds and texts of the pieces of each section."""
     sections: list[list[Token]] = [[]]
-    for match in TOKEN.finditer(code):
+    for match in TOKEN.finditer(code or "General"):
         kind = match.lastgroup or "other"  # every alternative is a named group
-        text = match.group(kind)
         if kind == "section":
             sections.append([])
         elif kind == "refused":
-            raise FormatError(repr(code))
-        elif kind == "bracket":
-            sections[-1].append(("literal", _bracket(text, code)))
-        elif kind in ("quoted", "escaped"):
-            sections[-1].append(("literal", text))
+            raise _refusal(code)
+        else:
+            sections[-1].append((kind, match.group(kind)))
+    return sections
+
+
+def _section(pieces: list[Token], code: str) -> Section:
+    tokens: list[Token] = []
+    locale, compare, limit = "", "", Decimal(0)
+    for kind, text in pieces:
+        if kind == "bracket" and text.startswith("$"):  # [$₹-4009]: a currency and a locale
+            currency, _, locale = text[1:].partition("-")
+            tokens.append(("literal", currency))
+        elif kind == "bracket" and (condition := CONDITION.fullmatch(text)):
+            compare, limit = condition[1], Decimal(condition[2])
+        elif kind == "bracket" and not COLOURS.fullmatch(text):
+            raise _refusal(code)
         elif kind == "space":
-            sections[-1].append(("literal", " "))
+            tokens.append(("literal", " "))
+        elif kind in ("quoted", "escaped"):
+            tokens.append(("literal", text))
         elif kind == "other":
-            sections[-1].append(("text" if text == "@" else "literal", text))
-        elif kind != "fill":  # a fill repeats up to the column's width, which CSV does not have
-            sections[-1].append((kind, text))
-    return tuple(map(tuple, sections))
+            tokens.append(("text" if text == "@" else "literal", text))
+        elif kind not in ("bracket", "fill"):  # CSV has no colours, and no width to fill
+            tokens.append((kind, text))
+    return Section(tuple(tokens), locale, compare, limit)
 
 
-def _bracket(text: str, code: str) -> str:
-    if text.startswith("$"):  # [$₹-4009]: a currency and a locale
-        return text[1:].partition("-")[0]
-    if COLOURS.fullmatch(text):
-        return ""
-    raise FormatError(repr(code))
-
-
-def _text(value: str, sections: tuple[Section, ...]) -> str:
-    section = sections[3] if len(sections) > 3 else (("text", "@"),)
-    return "".join(value if kind == "text" else text for kind, text in section)
+def _refusal(code: str) -> FormatError:
+    return FormatError(f"has the number format {code!r}, which cannot be rendered faithfully")
 
 
 def _decimal(value: int | float) -> Decimal:
@@ -111,92 +154,92 @@ def _decimal(value: int | float) -> Decimal:
     return Decimal(value) if isinstance(value, int) else Decimal(f"{value:.15g}")
 
 
-def _signed(value: Decimal, sections: tuple[Section, ...]) -> str:
-    """Choose the section by the sign; only the first section adds a minus."""
+def _choose(value: Decimal, sections: tuple[Section, ...], code: str) -> tuple[Section, Decimal]:
+    """Return the section for a number, and the number, which is negative if it needs a minus."""
+    if any(section.compare for section in sections):
+        return _choose_by_condition(value, sections, code)
     if value < 0 and len(sections) > 1:
-        return _number(-value, sections[1])
-    if value == 0 and len(sections) > 2:
-        return _number(value, sections[2])
-    text = _number(abs(value), sections[0])
+        return sections[1], value.copy_abs()
+    return sections[2 if value == 0 and len(sections) > 2 else 0], value
+
+
+def _choose_by_condition(
+    value: Decimal, sections: tuple[Section, ...], code: str
+) -> tuple[Section, Decimal]:
+    """Return the same for a format in which all sections except the last have a condition.
+
+    Programs disagree about other formats with conditions, and about numbers that meet none.
+    """
+    is_usual = all(section.compare for section in sections[:2][: len(sections) - 1])
+    section = next((section for section in sections if section.applies_to(value)), None)
+    if section is None or not is_usual:
+        raise _refusal(code)
+    if value < 0 and section.compare == "<" and section.limit == 0:
+        return section, value.copy_abs()
+    if value < 0 and section.limit < 0 and section.compare in ("<", "<=", "="):
+        # The section is for negative numbers only. Without a sign of its own, it has none in one
+        # program and a minus in another one.
+        if not any(mark in text for _, text in section.tokens for mark in "-("):
+            raise _refusal(code)
+        return section, value.copy_abs()
+    return section, value
+
+
+def _number(value: Decimal, section: Section, code: str) -> str:
+    patterns = [text for kind, text in section.tokens if kind == "digits"]
+    scaled = value.copy_abs().scaleb(2 * [*section.tokens].count(("percent", "%")), EXACT)
+    digits = iter(_digits(scaled, patterns, code) if patterns else [])
+    text = ""
+    for kind, token in section.tokens:
+        if kind == "digits":
+            text += next(digits)
+        elif kind in ("general", "text"):
+            text += f"{value.copy_abs():f}"
+        else:
+            text += token
     return "-" + text if value < 0 and re.search("[1-9]", text) else text
 
 
-def _number(value: Decimal, section: Section) -> str:
-    kinds = [kind for kind, _ in section]
-    if "date" in kinds or "am_pm" in kinds or kinds.count("digits") > 1:
-        raise FormatError(repr("".join(text for _, text in section)))
-    per_cents = sum(text.count("%") for kind, text in section if kind == "literal")
-    parts = []
-    for kind, text in section:
-        if kind == "digits":
-            parts.append(_digits(value.scaleb(2 * per_cents), text))
-        elif kind in ("general", "text"):
-            parts.append(f"{value.normalize():f}")
-        else:
-            parts.append(text)
-    return "".join(parts)
+def _digits(value: Decimal, patterns: list[str], code: str) -> list[str]:
+    r"""Return the digits for each piece of a pattern, such as the three of ##\,##\,##0.00.
 
-
-def _digits(value: Decimal, pattern: str) -> str:
-    whole_pattern, _, part_pattern = pattern.partition(".")
+    The first piece also takes the digits for which the others have no place.
+    """
+    *wholes, last = patterns
+    whole_pattern, point, part_pattern = last.partition(".")
+    if wholes and any(mark in pattern for pattern in [*wholes, whole_pattern] for mark in ",."):
+        raise _refusal(code)
     scale = len(whole_pattern) - len(whole_pattern.rstrip(","))
     scale += len(part_pattern) - len(part_pattern.rstrip(","))
     whole_pattern, part_pattern = whole_pattern.rstrip(","), part_pattern.rstrip(",")
-    grouped = "," in whole_pattern
-    places = whole_pattern.replace(",", "")
     step = Decimal(1).scaleb(-len(part_pattern))
-    rounded = value.scaleb(-3 * scale).quantize(step, ROUND_HALF_UP)
+    rounded = value.scaleb(-3 * scale, EXACT).quantize(step, ROUND_HALF_UP, EXACT)
     whole, _, part = f"{rounded:f}".partition(".")
-    whole = whole.lstrip("0").rjust(places.count("0"), "0")
-    if grouped and whole:
-        whole = f"{int(whole):0{len(whole) + (len(whole) - 1) // 3},}"
-    digits = len(whole.replace(",", ""))
-    whole = " " * (places.count("?") - max(digits - places.count("0"), 0)) + whole
-    significant = len(part.rstrip("0"))
+    whole = whole.lstrip("0")
+    texts: list[str] = []
+    for pattern in reversed([*wholes, whole_pattern][1:]):
+        start = max(len(whole) - len(pattern), 0)
+        texts.insert(0, whole[start:] if start else _whole(whole, pattern))
+        whole = whole[:start]
+    texts.insert(0, _whole(whole, wholes[0] if wholes else whole_pattern))
+    texts[-1] += point + _part(part, part_pattern)
+    return texts
+
+
+def _whole(digits: str, pattern: str) -> str:
+    """Return the digits in front of the decimal point, filled and grouped as in the pattern."""
+    places = pattern.replace(",", "")
+    digits = digits.rjust(places.count("0"), "0")
+    missing = places.count("?") - max(len(digits) - places.count("0"), 0)
+    if "," in pattern and digits:
+        digits = f"{int(digits):0{len(digits) + (len(digits) - 1) // 3},}"
+    return " " * missing + digits
+
+
+def _part(digits: str, pattern: str) -> str:
+    """Return the digits behind the decimal point, without the zeros that the pattern leaves out."""
+    significant = len(digits.rstrip("0"))
     text = ""
-    for index, place in enumerate(part_pattern):
-        text += part[index] if index < significant or place == "0" else " " * (place == "?")
-    return whole + ("." if "." in pattern else "") + text
-
-
-def _moment(value: Any, section: Section) -> str:
-    """Return the text of a date, time or datetime.
-
-    A part that the value does not have, such as the year of a time, raises AttributeError.
-    """
-    if any(kind in ("digits", "general", "text") for kind, _ in section):
-        raise FormatError(repr("".join(text for _, text in section)))
-    dates = [index for index, (kind, _) in enumerate(section) if kind == "date"]
-    am_pm = any(kind == "am_pm" for kind, _ in section)
-    parts = []
-    for index, (kind, text) in enumerate(section):
-        if kind == "am_pm":
-            letters = "PM" if value.hour >= 12 else "AM"
-            parts.append(letters if len(text) > 3 else letters[0])
-        elif kind == "date":
-            at = dates.index(index)
-            before = section[dates[at - 1]][1][0].lower() if at else ""
-            after = section[dates[at + 1]][1][0].lower() if at + 1 < len(dates) else ""
-            minute = text[0] in "mM" and len(text) < 3 and (before == "h" or after == "s")
-            parts.append(_field(value, "minute" if minute else text.lower(), len(text), am_pm))
-        else:
-            parts.append(text)
-    return "".join(parts)
-
-
-def _field(value: Any, name: str, length: int, am_pm: bool) -> str:
-    """Return one part of a date or time. The number of letters selects digits or a name."""
-    if name[0] == "y":
-        return f"{value.year:04d}" if length > 2 else f"{value.year % 100:02d}"
-    if name == "minute":
-        number = value.minute
-    elif name[0] == "h":
-        number = (value.hour - 1) % 12 + 1 if am_pm else value.hour
-    elif name[0] == "s":
-        number = value.second
-    elif length > 2:
-        text: str = MONTHS[value.month - 1] if name[0] == "m" else WEEKDAYS[value.weekday()]
-        return text[:1] if length == 5 else text[:3] if length == 3 else text
-    else:
-        number = value.month if name[0] == "m" else value.day
-    return f"{number:02d}" if length == 2 else str(number)
+    for index, place in enumerate(pattern):
+        text += digits[index] if index < significant or place == "0" else " " * (place == "?")
+    return text

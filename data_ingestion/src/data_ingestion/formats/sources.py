@@ -11,7 +11,7 @@ import stat
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -47,19 +47,26 @@ class Source:
         size: Its size in bytes.
     """
 
-    def __init__(self, path: Path, dialect: Dialect, folder: Path | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        dialect: Dialect,
+        folder: Path | None = None,
+        columns: Collection[str] = (),
+    ) -> None:
         """Open a file.
 
         Args:
             path: The file.
             dialect: How its CSV is written.
             folder: The folder that must contain the file after all links are resolved.
+            columns: The normalised names of the columns that the sheet of a workbook must have.
 
         Raises:
             InputError: The file does not exist, cannot be read or is no regular file, or a link
                 leads out of the folder.
         """
-        self._dialect = dialect
+        self._dialect, self._columns = dialect, columns
         self._encoding = dialect.encoding
         self.path = path
         try:
@@ -175,12 +182,12 @@ class Source:
         check_directory(self._file)
         with zipfile.ZipFile(self._file) as archive:
             names = archive.namelist()
-            if "xl/workbook.xml" in names:
+            if "[content_types].xml" in map(str.lower, names):
                 # openpyxl is slow to import, and rarely needed
                 from data_ingestion.formats.xlsx import sheet_as_csv
 
                 self._encoding = "utf-8"
-                yield from sheet_as_csv(self._file, self._dialect)
+                yield from sheet_as_csv(self._file, self._dialect, self._columns)
                 return
             members = [
                 name
