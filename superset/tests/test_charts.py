@@ -28,7 +28,7 @@ UNFILTERED = {
 WHOLE_HISTORY = {"Accounts reconciled", "Open breaks", "Reconciliation per account"}
 # The period and the accounts that the page's two filters send.
 EVERYTHING = (None, ())
-FILTERED = ("2015-07-01 : 2019-07-01", ("409000611074", "1196711", "BROKEN", "GAP"))
+FILTERED = ("2015-07-01 : 2019-07-01", ("409000611074", "1196711", "BROKEN-1", "GAP-1"))
 
 EXPECTED = {
     "Last load": """
