@@ -49,7 +49,8 @@ BREAKS = """
 """
 # Account, state, breaks and accepted breaks. All other accounts are reconciled and have no break.
 STATES = """
-    (values ('BROKEN-1', 'broken', 1, 0), ('DOUBLED-1', 'broken', 1, 0), ('GAP-1', 'incomplete', 1, 0),
-            ('ACCEPTED-1', 'reconciled', 0, 1), ('UNPROVED-1', 'no balances', 0, 0)
+    (values ('BROKEN-1', 'broken', 1, 0), ('DOUBLED-1', 'broken', 1, 0),
+            ('GAP-1', 'incomplete', 1, 0), ('ACCEPTED-1', 'reconciled', 0, 1),
+            ('UNPROVED-1', 'no balances', 0, 0)
     ) as states(account_number, state, open, accepted)
 """
