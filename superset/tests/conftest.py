@@ -77,7 +77,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
             stack.rows(statement, "postgres")
         server = stack.start("gunicorn", "--bind", f"127.0.0.1:{port}")
         stack.run("data_ingestion", "data-ingestion", "init", role="loader")
-        stack.run("dbt", "dbt", "run", role="transformer")
+        types = ("--resource-type", "seed", "--resource-type", "model")  # as the DAG does
+        stack.run("dbt", "dbt", "build", *types, role="transformer")
         server.wait_until_healthy(stack.address)
         admin = stack.admin()
         stack.empty |= {chart["slice_name"]: admin.data(chart) for chart in charts()}
