@@ -34,10 +34,12 @@ NO_TRANSACTIONS = [
     Case("rows of commas", WEEK_TRUTH, (FIRST + ' , ,"",,,,,,\n' + SECOND + THIRD,)),
     Case("summary rows", WEEK_TRUTH, (WEEK + TOTALS,), ("line 5: no value in account_no",),
          "gz xlsx columns", MANY),
-    Case("summary rows", WEEK_TRUTH, (WEEK + TOTALS,), ("the first is line 5: no value in account",),
+    Case("summary rows", WEEK_TRUTH, (WEEK + TOTALS,), ("line 5: no value in account_no",),
          "csv semicolons"),
     Case("summary rows", WEEK_TRUTH, (WEEK + SUMMARY,), (DO_NOT_ADD_UP, TWO_AMOUNTS),
          "csv xlsx"),
+    Case("summary rows", "{a} 2024-05-06 4000 4000 SALARY",
+         (FIRST + FIRST.replace("SALARY", "TOTAL"),), (DO_NOT_ADD_UP,), "csv xlsx"),
     Case("summary rows", WEEK_TRUTH, (FIRST + "Page 2 of 2,,,,,,,,\n" + SECOND + THIRD,),
          ("line 3: no value in date",), "csv xlsx", MANY),
     Case("summary rows", WEEK_TRUTH, (WEEK + "End of the statement\n",),
@@ -176,6 +178,8 @@ NUMBERS = [
 {a},13-Aug-24,CARD,,13-Aug-24,"INR 1,600.00",,100.00-,.
 {a},14-Aug-24,FEE,,14-Aug-24,20.00 INR,,−120.00,.
 """,), forms="csv xlsx"),
+    Case("a decimal comma", "{a} 2024-08-12 1234.50 1234.50 CASH",
+         ("""{a},12-Aug-24,CASH,,12-Aug-24,,"1.234,50","1.234,50",.\n""",), (NOT_PARSED,)),
     Case("a decimal comma", """
 {a} 2024-08-12 1234.50 1234.50 CASH
 {a} 2024-08-13 -200.00 1034.50 CARD
@@ -194,6 +198,10 @@ DATES = [
 {a},05/03/2024,CASH,,05/03/2024,,500.00,500.00,.
 {a},04/09/2024,CARD,,04/09/2024,30.00,,470.00,.
 """,), (NOT_PARSED, "transaction_date_is_present"), "csv xlsx columns"),
+    Case("day or month first", DATES_TRUTH, ("""\
+{a},05-03-24,CASH,,05-03-24,,500.00,500.00,.
+{a},04-09-24,CARD,,04-09-24,30.00,,470.00,.
+""",), (NOT_PARSED,)),
     *(
         Case("Sept and other dates", DATES_TRUTH, (f"""\
 {{a}}',"{first}",CASH,,"{first}",,500.00 ,500.00 ,.

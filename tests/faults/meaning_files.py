@@ -68,8 +68,8 @@ class Case:
         kind: The kind of wrong meaning.
         truth: The transactions in their true order, one per line: account, date, amount, balance,
             details.
-        files: Each file as lines below the header, or as a whole text, or as a workbook. The last of
-            several files is loaded after a run of dbt.
+        files: Each file as lines below the header, or as a whole text, or as a workbook. The last
+            of several files is loaded after a run of dbt.
         told: The reports: the names of dbt tests, parts of the loader's refusals, and rejects as
             `line 5: reason`. Empty if the files are read right.
         forms: The forms in which a text is written, names of FORMS.

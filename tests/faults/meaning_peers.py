@@ -4,8 +4,8 @@
 
 The input is a list of [files, delimiter], one for each attempt. The output has a list for each
 tool, with an item for each attempt: the rows as texts, in the order of the table, or the error.
-Both tools load into Postgres as their documentation shows. Then a query casts the texts, as a script
-does that trusts its data. libpq's environment variables name the database.
+Both tools load into Postgres as their documentation shows. Then a query casts the texts, like a
+script that trusts its data. libpq's environment variables name the database.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def cast(table: str) -> list[list[str | None]]:
     connection = psycopg2.connect("")
     try:
         with connection, connection.cursor() as cursor:
-            cursor.execute(f"select * from {table} limit 0")  # noqa: S608 - our own name
+            cursor.execute(f"select * from {table} limit 0")
             names = [column.name for column in cursor.description]
             columns = {
                 beginning: f'"{name}"'

@@ -13,13 +13,14 @@ from itertools import groupby
 
 import pytest
 from meaning_files import Attempt, Transaction, attempts
-from meaning_more_cases import CASES
+from meaning_rows import CASES
 
 from harness import DBT, FULL, publish
 from support import PROJECT
 from warehouse import Warehouse
 
 RIGHT, TOLD, WRONG = "read right", "told", "silently wrong"
+DATABASE = "meaning"
 COLUMNS = ["kind of wrong meaning", "files", RIGHT, TOLD, WRONG]
 PEERS = ("dlt", "pandas")
 PEERS_PYTHON = PROJECT / "benchmarks" / ".venv" / "bin" / "python"
@@ -76,25 +77,31 @@ def tried(tmp_path_factory) -> list[Attempt]:
     return attempts(CASES, tmp_path_factory.mktemp("meaning"))
 
 
-@pytest.fixture
-def found(warehouse, tried, tmp_path) -> list[Found]:
+@pytest.fixture(scope="module")
+def found(shared_warehouse, tried, tmp_path_factory) -> list[Found]:
     """Load the files of all attempts, and return what the warehouse has of each.
 
     The last of several files is loaded after the first run of dbt.
     """
+    for statement in (
+        f"create database {DATABASE} template warehouse",
+        f"grant connect, temporary on database {DATABASE} to loader, transformer",
+    ):
+        shared_warehouse.query(statement, "postgres")
+    target = tmp_path_factory.mktemp("dbt")
     late = {attempt.files[-1] for attempt in tried if len(attempt.files) > 1}
-    for turn in (False, True):
+    for is_late in (False, True):
         groups = defaultdict(list)
         for attempt in tried:
-            groups[attempt.options] += [file for file in attempt.files if (file in late) == turn]
-        for options, files in groups.items():
-            if files:
-                process = warehouse.load(*options, *files)
+            groups[attempt.options] += [path for path in attempt.files if (path in late) == is_late]
+        for options, paths in groups.items():
+            if paths:
+                process = shared_warehouse.load(*options, *paths, PGDATABASE=DATABASE)
                 printed = process.communicate(timeout=120)
                 assert process.returncode in (0, 2), printed
-        run_dbt(warehouse, tmp_path, "run")
-    tests = run_dbt(warehouse, tmp_path, "test", "--exclude-resource-type", "unit_test")
-    return list(collect(warehouse, tried, tests))
+        run_dbt(shared_warehouse, target, "run")
+    results = run_dbt(shared_warehouse, target, "test", "--exclude-resource-type", "unit_test")
+    return list(collect(shared_warehouse, tried, results))
 
 
 def run_dbt(warehouse: Warehouse, target, *arguments: str) -> list[dict]:
@@ -102,7 +109,7 @@ def run_dbt(warehouse: Warehouse, target, *arguments: str) -> list[dict]:
     folders = {"DBT_TARGET_PATH": str(target), "DBT_LOG_PATH": str(target)}
     process = subprocess.run(
         [DBT, *arguments], cwd=PROJECT / "dbt", capture_output=True, text=True,
-        env=warehouse.environment("transformer", **folders),
+        env=warehouse.environment("transformer", PGDATABASE=DATABASE, **folders),
     )  # fmt: skip
     results = json.loads((target / "run_results.json").read_text())["results"]
     broken = [result for result in results if result["status"] in ("error", "skipped")]
@@ -112,13 +119,16 @@ def run_dbt(warehouse: Warehouse, target, *arguments: str) -> list[dict]:
 
 def collect(warehouse: Warehouse, tried: list[Attempt], results: list[dict]) -> Iterator[Found]:
     """Yield the part of each attempt. Fail if a report belongs to no attempt."""
-    staged, messages = by_first(warehouse.query(STAGED)), by_first(warehouse.query(MESSAGES))
-    days = by_first(warehouse.query(DAYS))
+    staged, messages, days = (
+        by_first(warehouse.query(query, DATABASE)) for query in (STAGED, MESSAGES, DAYS)
+    )
     reports = {
         (result["unique_id"].split(".")[2], text)
         for result in results
         if result["status"] in ("fail", "warn")
-        for (text,) in warehouse.query(f"select to_jsonb(t)::text from {result['relation_name']} t")
+        for (text,) in warehouse.query(
+            f"select to_jsonb(failing)::text from {result['relation_name']} as failing", DATABASE
+        )
     }
     named = set()
     for attempt in tried:
@@ -169,12 +179,12 @@ def is_told(text: str, part: Found) -> bool:
 
 
 @pytest.mark.skipif(not FULL, reason="the table of docs/reliability.md needs it, no other test")
-def test_other_tools_read_the_same_files(tried, found, warehouse):
+def test_other_tools_read_the_same_files(tried, found, shared_warehouse):
     """Publish the outcomes of the stack and of other tools. The stack's own are tested above."""
     files = [[list(map(str, attempt.files)), attempt.delimiter] for attempt in tried]
     process = subprocess.run(
         [PEERS_PYTHON, PROJECT / "tests" / "faults" / "meaning_peers.py"], input=json.dumps(files),
-        env=peers_environment(warehouse), capture_output=True, text=True, check=True,
+        env=peers_environment(shared_warehouse), capture_output=True, text=True, check=True,
     )  # fmt: skip
     peers = json.loads(process.stdout)
     counts = defaultdict(Counter)
@@ -198,7 +208,6 @@ def test_other_tools_read_the_same_files(tried, found, warehouse):
 
 def peers_environment(warehouse: Warehouse) -> dict[str, str]:
     """Return the environment of a process that may create schemas in a database of its own."""
-    warehouse.query("drop database if exists peers", "postgres")
     warehouse.query("create database peers", "postgres")
     server = warehouse.server
     return warehouse.environment(
