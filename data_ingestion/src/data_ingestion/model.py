@@ -63,7 +63,8 @@ class Reject:
 class RowCounts:
     """How many rows of a file were read, loaded, dropped as duplicates and rejected.
 
-    `rejects` holds the first of the rejected records.
+    `rejects` holds the first of the rejected records. The hashes are the `_row_hash` of the first
+    and the last row that were loaded or dropped, as hexadecimal digits.
     """
 
     read: int
@@ -71,6 +72,8 @@ class RowCounts:
     duplicate: int
     rejected: int
     rejects: tuple[Reject, ...] = ()
+    first_row_hash: str | None = None
+    last_row_hash: str | None = None
 
 
 @dataclass
@@ -93,6 +96,8 @@ class Load:
         rows_rejected: Records that became rejects.
         loads_gone: How many earlier loads of the table are known to have lost all their rows.
         rejects: The first of the rejects.
+        first_row_hash: As in `RowCounts`; None for a failed load.
+        last_row_hash: As `first_row_hash`.
     """
 
     table: str
@@ -110,3 +115,5 @@ class Load:
     rows_rejected: int = 0
     loads_gone: int = 0
     rejects: tuple[Reject, ...] = ()
+    first_row_hash: str | None = None
+    last_row_hash: str | None = None

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from data_ingestion.contracts import normalise
 from data_ingestion.errors import InputError, printable
 from data_ingestion.model import Dialect
+from data_ingestion.parsing.blanks import narrowed
 from data_ingestion.parsing.scanner import Records
 
 # Shorter headers are not looked for: a row of data may well have the names of one or two columns as
@@ -74,11 +75,8 @@ class HeaderFinder:
         Raises:
             InputError: A record has most of the header's names, but not each in its column.
         """
-        buffer = np.frombuffer(data, np.uint8)
         candidates = np.flatnonzero(sound)
-        for position, allowed in enumerate(self._allowed):
-            offsets = np.minimum(records.starts[candidates] + position, len(buffer) - 1)
-            candidates = candidates[allowed[buffer[offsets]]]
+        candidates = narrowed(data, records.starts, records.stops, candidates, self._allowed)
         return [index for index in candidates.tolist() if self._is_header(data, records, index)]
 
     def _is_header(self, data: bytes, records: Records, index: int) -> bool:

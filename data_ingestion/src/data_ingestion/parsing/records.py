@@ -2,8 +2,8 @@
 
 A sound record keeps the rules of `scanner`, has as many fields as the header and does not repeat
 the header. Every other record becomes a reject with its line number. No record is repaired,
-shifted or padded. Empty lines are skipped and not counted. The size of the chunks and MAX_RECORD
-bound the memory for any file.
+shifted or padded. Records without any value are empty lines: they are skipped and not counted. The
+size of the chunks and MAX_RECORD bound the memory for any file.
 """
 
 from collections.abc import Iterator
