@@ -25,7 +25,7 @@ WEEK_TRUTH = """
 """
 FIRST, SECOND, THIRD = WEEK.splitlines(keepends=True)
 COMMAS = ",,,,,,,,\n"
-TOTALS = ',,TOTAL,,,"1,580.40 ","4,000.00 ","2,419.60 ",.\n'
+TOTALS = ',,TOTAL {a},,,"1,580.40 ","4,000.00 ","2,419.60 ",.\n'
 SUMMARY = """{a}',"May 9, 24",SUMMARY,,"May 9, 24","1,580.40 ","4,000.00 ","2,419.60 ",.\n"""
 TRANSFER = """{b}',"May 8, 24",TRANSFER,,"May 8, 24",25.00 ,,"9,100.00 ",.\n"""
 
@@ -40,7 +40,7 @@ NO_TRANSACTIONS = [
          "csv xlsx"),
     Case("summary rows", "{a} 2024-05-06 4000 4000 SALARY",
          (FIRST + FIRST.replace("SALARY", "TOTAL"),), (DO_NOT_ADD_UP,), "csv xlsx"),
-    Case("summary rows", WEEK_TRUTH, (FIRST + "Page 2 of 2,,,,,,,,\n" + SECOND + THIRD,),
+    Case("summary rows", WEEK_TRUTH, (FIRST + "Page 2 of {a},,,,,,,,\n" + SECOND + THIRD,),
          ("line 3: no value in date",), "csv xlsx", MANY),
     Case("summary rows", WEEK_TRUTH, (WEEK + "End of the statement\n",),
          ("line 5: 1 field instead of 9",), "csv", MANY),

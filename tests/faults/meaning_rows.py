@@ -49,6 +49,14 @@ ACCOUNTS = """
 {b},02-Dec-24,CASH {a},,02-Dec-24,,50.00,50.00,.
 {b},04-Dec-24,CARD {a},,04-Dec-24,20.00,,30.00,.
 """
+ZEROS_TRUTH = """
+00{a} 2024-02-05 2000.00 2000.00 NEFT
+00{a} 2024-02-06 -700.00 1300.00 RENT
+"""
+ZEROS_LOST = """\
+{a},05-Feb-24,NEFT,,05-Feb-24,,2000.00,2000.00,.
+{a},06-Feb-24,RENT,,06-Feb-24,700.00,,1300.00,.
+"""
 NUMERIC = "".join(
     line("Sep 3, 24", "CASH", "", number(100), number(100), account=number(n, SCIENTIFIC))
     for n in (409000000011, 409000000029)
@@ -76,15 +84,6 @@ ACCOUNT_NUMBERS = [
     Case("an account loses its zeros", ZEROS_TRUTH, ("00" + ZEROS_LOST.split("\n")[0], ZEROS_LOST),
          ("accounts_differ_in_zeros",), "csv xlsx"),
 ]  # fmt: skip
-
-ZEROS_TRUTH = """
-00{a} 2024-02-05 2000.00 2000.00 NEFT
-00{a} 2024-02-06 -700.00 1300.00 RENT
-"""
-ZEROS_LOST = """\
-{a},05-Feb-24,NEFT,,05-Feb-24,,2000.00,2000.00,.
-{a},06-Feb-24,RENT,,06-Feb-24,700.00,,1300.00,.
-"""
 
 TWICE_TRUTH = """
 {a} 2024-06-03  100.00 100.00 CASH IN
