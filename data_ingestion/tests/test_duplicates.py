@@ -75,6 +75,15 @@ def test_a_file_of_duplicates_of_earlier_loads_has_ends_and_no_record(warehouse,
     assert warehouse.query(COUNT) == [(0,)]
 
 
+def test_the_ends_of_a_file_are_its_sound_rows(warehouse, run, write):
+    bad = ("x\n", ",,TOTAL,,,,,,\n", ",,,,,,,,\n")
+    path = write(*bad, line(1), *bad, line(2), *bad)
+    run("load", path, "--max-rejects", 6)
+    assert warehouse.query(ENDS) == [("1.00 ", "2.00 ")]
+    run("load", write(bad[0], name="bad.csv"), "--max-rejects", 1)
+    assert warehouse.query(ENDS) == [("1.00 ", "2.00 "), (None, None)], "a file without sound rows"
+
+
 @pytest.mark.parametrize("memory", [0, 256])
 def test_duplicates_keep_records_nothing(warehouse, run, write, memory):
     path = write(*map(line, [1, 1, 2, 1, 2]))

@@ -6,6 +6,7 @@ from datetime import datetime
 # The columns that the loader adds to those of a file, in the order in which COPY sends them.
 # The normalised name of a file's column never begins with an underscore.
 ADDED_COLUMNS = ("_row_hash", "_source_line", "_load_id", "_source_file", "_loaded_at")
+DELIMITERS = ",;\t|"  # those that are common in CSV files
 
 
 @dataclass(frozen=True)
@@ -16,11 +17,14 @@ class Dialect:
         delimiter: One ASCII character between fields.
         quotechar: One ASCII character around quoted fields.
         encoding: The name of a Python codec.
+        fixed: Whether the delimiter holds for every file. Otherwise a file that begins with a line
+            such as `sep=;` has the delimiter that the line names.
     """
 
     delimiter: str = ","
     quotechar: str = '"'
     encoding: str = "utf-8"
+    fixed: bool = False
 
 
 @dataclass(frozen=True)

@@ -12,13 +12,16 @@ from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
 
-from data_ingestion.contracts import CONTRACTS, name_columns
+from data_ingestion.contracts import CONTRACTS, Columns, Contract, name_columns
 from data_ingestion.errors import FileRefusedError, InputError
 from data_ingestion.formats.sources import Source
-from data_ingestion.model import Load, Options, Reject, RowCounts
+from data_ingestion.model import Dialect, Load, Options, Reject, RowCounts
+from data_ingestion.parsing.headers import other_delimiter
 from data_ingestion.parsing.records import MAX_REJECTS_KEPT, Block, RecordReader
-from data_ingestion.parsing.values import read_values
+from data_ingestion.parsing.values import read_values, reject_incomplete
 from data_ingestion.postgres import tables
 from data_ingestion.postgres.connection import Cursor
 from data_ingestion.postgres.copy_format import encode
@@ -53,17 +56,17 @@ def write_rows(
         FileRefusedError: The file as a whole is bad, or does not fit the table.
     """
     reading = _Reading(options.max_rejects)
+    contract = CONTRACTS.get(options.table)
     try:
-        reader = RecordReader(source.chunks(), options.dialect)
-        header = reader.header()
-        columns = name_columns(header, CONTRACTS.get(options.table))
+        dialect, chunks = source.read()
+        reader = RecordReader(chunks, dialect)
+        width, columns = _read_header(reader, dialect, contract)
         columns, has_rows = tables.open_table(cursor, load.table, columns)
         parsed = (
-            (read_values(block, columns, len(header), options.dialect), block.line_numbers)
-            for block in reading.counted(reader.blocks(len(header)))
+            _parse(block, columns, width, dialect, contract) for block in reader.blocks(width)
         )
         with Writer(cursor, load, columns, has_rows, options) as writer:
-            for values, line_numbers in _one_ahead(parsed):
+            for values, line_numbers in _one_ahead(reading.counted(parsed)):
                 if len(line_numbers):
                     writer.write(encode(values), line_numbers)
                 advance(reading.read)
@@ -71,6 +74,39 @@ def write_rows(
     except InputError as error:
         raise FileRefusedError(str(error), reading.result()) from error
     return reading.result(writer)
+
+
+def _read_header(
+    reader: RecordReader, dialect: Dialect, contract: Contract | None
+) -> tuple[int, Columns]:
+    """Return the number of fields of the header, and its columns."""
+    try:
+        header = reader.header()
+        # Without a contract, nothing proves that the line behind the blank lines is the header.
+        named = [] if reader.blank_lines and contract is None else header
+        return len(header), name_columns(named, contract)
+    except InputError as error:
+        if not contract or not reader.header_line:
+            raise
+        delimiter = other_delimiter(reader.header_line, dialect, contract)
+        if not delimiter:
+            raise
+        raise InputError(
+            f"is separated by {delimiter!r}: load it with --delimiter {delimiter!r}"
+        ) from error
+
+
+def _parse(
+    block: Block, columns: Columns, width: int, dialect: Dialect, contract: Contract | None
+) -> tuple[Block, list[pa.Array]]:
+    """Return the block and its values, after a check of the contract's required columns."""
+    if not len(block.line_numbers):
+        return block, []
+    values = read_values(block, columns, width, dialect)
+    required = contract.required if contract else ()
+    block, values = reject_incomplete(block, values, columns, required, dialect)
+    block.data = b""  # free its memory
+    return block, values
 
 
 def _one_ahead(items: Iterator[Item]) -> Iterator[Item]:
@@ -91,14 +127,19 @@ class _Reading:
         self._rejected = 0
         self.read = 0
 
-    def counted(self, blocks: Iterator[Block]) -> Iterator[Block]:
-        """Yield the blocks after counting them; once the load must fail, yield empty ones."""
-        for block in blocks:
+    def counted(
+        self, parsed: Iterator[tuple[Block, list[pa.Array]]]
+    ) -> Iterator[tuple[list[pa.Array], NDArray[np.int64]]]:
+        """Count the records of blocks, and yield the values and line numbers of the sound ones.
+
+        Once the load must fail, there are no more values.
+        """
+        for block, values in parsed:
             self.read += len(block.line_numbers) + block.rejected
             self._rejected += block.rejected
             self._rejects += block.rejects[: MAX_REJECTS_KEPT - len(self._rejects)]
             failed = self._rejected > self._max_rejects
-            yield Block(b"", np.empty(0, np.int64)) if failed else block
+            yield ([], np.empty(0, np.int64)) if failed else (values, block.line_numbers)
 
     def result(self, writer: Writer | None = None) -> RowCounts:
         """Return all counts; without a writer, no row was stored."""
