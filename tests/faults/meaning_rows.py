@@ -76,7 +76,7 @@ ACCOUNT_NUMBERS = [
     Case("account in scientific notation", "{a} 2024-09-03 100 100 CASH", (book(NUMERIC),),
          ("cell A2",)),
     *(
-        Case('="00500021"', ACCOUNTS_TRUTH.replace("\n{", "\n00{"),
+        Case('`="00500021"`', ACCOUNTS_TRUTH.replace("\n{", "\n00{"),
              (ACCOUNTS.replace("\n{a}", '\n"=""00{a}"""').replace("{b}", '"=""00{b}"""'),),
              forms=form)
         for form in ("csv", "gz", "columns", "semicolons", "xlsx")

@@ -130,6 +130,6 @@ SPREADSHEETS = [
              ("cell G2",))
         for style in (WHOLE, THOUSANDS)
     ),
-    Case("_x000D_ in a text", TWIN_TRUTH, (book(TWO_LINES), TWIN)),
-    Case("_x000D_ in a text", TWIN_TRUTH, (book(SHARED, strings=STRINGS), TWIN)),
+    Case("`_x000D_` in a text", TWIN_TRUTH, (book(TWO_LINES), TWIN)),
+    Case("`_x000D_` in a text", TWIN_TRUTH, (book(SHARED, strings=STRINGS), TWIN)),
 ]  # fmt: skip

@@ -197,7 +197,8 @@ def test_other_tools_read_the_same_files(tried, found, shared_warehouse):
                 outcome = outcome_of_rows(peers[tool][number], truth)
                 counts[name][tool, outcome] += len(attempt.files)
     outcomes = [(tool, outcome) for tool in ("ours", *PEERS) for outcome in (RIGHT, TOLD, WRONG)]
-    columns = [*COLUMNS, *(f"{tool}: {word}" for tool in PEERS for word in ("right", TOLD, "wrong"))]
+    words = ("right", TOLD, "wrong")
+    columns = [*COLUMNS, *(f"{tool}: {word}" for tool in PEERS for word in words)]
     kinds = [*dict.fromkeys(attempt.case.kind for attempt in tried), "all"]
     publish(
         "wrong_meaning",
