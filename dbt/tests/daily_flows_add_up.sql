@@ -8,7 +8,11 @@ with staged as (
         coalesce(sum(withdrawal_amount), 0) as withdrawals,
         coalesce(sum(deposit_amount), 0) as deposits
     from {{ ref('transactions') }}
-    where account_number is not null and transaction_date is not null
+    where
+        account_number is not null
+        and transaction_date is not null
+        -- totals, which ensure_withdrawal_or_deposit reports
+        and (withdrawal_amount <> 0 and deposit_amount <> 0) is not true
     group by account_number
 
 ),

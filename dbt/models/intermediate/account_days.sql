@@ -13,6 +13,9 @@
     in a path all other balances cancel out, and hash(e) - hash(s) remains. The remaining days are
     irregular, and the model irregular_days compares their edges one by one.
 
+    A row with both a withdrawal and a deposit is no transaction but a total. It is in no amount and
+    in no count. Its balance belongs to the path like any other, so the break shows the row.
+
     All sums are additive. An incremental run therefore adds the transactions that were staged after
     the previous run to the sums of their days. It recomputes a day from all its transactions in two
     cases:
@@ -25,7 +28,8 @@ with transactions as not materialized (
 
     select
         *,
-        {{ balance_before() }} as balance_before
+        {{ balance_before() }} as balance_before,
+        (withdrawal_amount <> 0 and deposit_amount <> 0) is true as is_total
     from {{ ref('transactions') }}
     where account_number is not null and transaction_date is not null
 
@@ -93,16 +97,22 @@ new_sums as (
     select
         account_number,
         transaction_date,
-        coalesce(sum(withdrawal_amount), 0) as withdrawal_amount,
-        coalesce(sum(deposit_amount), 0) as deposit_amount,
-        count(*) as transaction_count,
-        count(withdrawal_amount) as withdrawal_count,
-        count(deposit_amount) as deposit_count,
+        coalesce(sum(withdrawal_amount) filter (where not is_total), 0) as withdrawal_amount,
+        coalesce(sum(deposit_amount) filter (where not is_total), 0) as deposit_amount,
+        count(*) filter (where not is_total) as transaction_count,
+        count(withdrawal_amount) filter (where not is_total) as withdrawal_count,
+        count(deposit_amount) filter (where not is_total) as deposit_count,
         count(balance_amount) as balance_count,
         coalesce(
             sum(coalesce(deposit_amount, 0) - coalesce(withdrawal_amount, 0))
-            filter (where balance_amount is null), 0
+            filter (where balance_amount is null and not is_total),
+            0
         ) as net_without_balance,
+        coalesce(
+            sum(deposit_amount - withdrawal_amount)
+            filter (where balance_amount is not null and is_total),
+            0
+        ) as net_of_totals,
         coalesce(
             sum((balance_amount - balance_before) * (balance_amount + balance_before)), 0
         ) as _square_sum,
@@ -131,6 +141,7 @@ days as (
         sum(deposit_count)::bigint as deposit_count,
         sum(balance_count)::bigint as balance_count,
         sum(net_without_balance) as net_without_balance,
+        sum(net_of_totals) as net_of_totals,
         sum(_square_sum) as _square_sum,
         sum(_hash_sum) as _hash_sum,
         min(_first_load_id) as _first_load_id,
@@ -149,6 +160,7 @@ days as (
             stored.deposit_count,
             stored.balance_count,
             stored.net_without_balance,
+            stored.net_of_totals,
             stored._square_sum,
             stored._hash_sum,
             stored._first_load_id,
@@ -178,7 +190,7 @@ solved as (
     from (
         select
             *,
-            deposit_amount - withdrawal_amount - net_without_balance as net
+            deposit_amount - withdrawal_amount - net_without_balance + net_of_totals as net
         from days
     ) as days_with_net
 
@@ -212,6 +224,7 @@ final as (
         withdrawal_amount::numeric(38, 2) as withdrawal_amount,
         deposit_amount::numeric(38, 2) as deposit_amount,
         net_without_balance::numeric(38, 2) as net_without_balance,
+        net_of_totals::numeric(38, 2) as net_of_totals,
 
         -- counts
         transaction_count,

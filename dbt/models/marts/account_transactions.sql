@@ -22,10 +22,14 @@ final as (
 
         -- amounts
         case
+            when withdrawal_amount <> 0 and deposit_amount <> 0 then null
             when withdrawal_amount <> 0 then 'withdrawal'
             when deposit_amount <> 0 then 'deposit'
         end as direction,
-        coalesce(nullif(withdrawal_amount, 0), deposit_amount) as amount,
+        case
+            when withdrawal_amount <> 0 and deposit_amount <> 0 then null
+            else coalesce(nullif(withdrawal_amount, 0), deposit_amount)
+        end as amount,
         balance_amount,
 
         -- origin
