@@ -3,6 +3,14 @@
 balance_amount - coalesce(deposit_amount, 0) + coalesce(withdrawal_amount, 0)
 {%- endmacro %}
 
+{#
+    A 64-bit hash of a balance. Postgres' hash of a numeric ignores the sign, so the hash is of a
+    positive number: numeric(18, 2) is above -10^16.
+#}
+{% macro balance_hash(balance) -%}
+hash_numeric_extended({{ balance }} + 20000000000000000, 0)
+{%- endmacro %}
+
 {# The values of one array less those of another, as multisets, in ascending order. #}
 {% macro array_except(minuend, subtrahend) -%}
 array(

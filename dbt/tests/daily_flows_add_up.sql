@@ -26,6 +26,7 @@ summed as (
         sum(deposit_amount) as deposits
     from {{ ref('daily_account_flows') }}
     group by account_number
+    having sum(transaction_count) > 0
 
 )
 

@@ -48,8 +48,8 @@ repeated as (
         transactions.*,
         pairs.first_transaction_id,
         sum(
-            hash_numeric_extended(edges.balance_before, 0)::numeric
-            - hash_numeric_extended(edges.balance_after, 0)
+            {{ balance_hash('edges.balance_before') }}::numeric
+            - {{ balance_hash('edges.balance_after') }}
         ) over (
             partition by transactions.account_number, transactions.transaction_date
         ) as day_hash_sum

@@ -117,8 +117,8 @@ new_sums as (
             sum((balance_amount - balance_before) * (balance_amount + balance_before)), 0
         ) as _square_sum,
         coalesce(
-            sum(hash_numeric_extended(balance_amount, 0))
-            - sum(hash_numeric_extended(balance_before, 0)), 0
+            sum({{ balance_hash('balance_amount') }})
+            - sum({{ balance_hash('balance_before') }}), 0
         ) as _hash_sum,
         min(_load_id) as _first_load_id,
         max(_load_id) as _last_load_id,
@@ -204,8 +204,8 @@ shaped as (
             when balance_count = 0 then 'none'
             when net = 0 and _hash_sum = 0 then 'closed'
             when
-                _hash_sum = hash_numeric_extended(path_end, 0)::numeric
-                - hash_numeric_extended(path_start, 0)
+                _hash_sum = {{ balance_hash('path_end') }}::numeric
+                - {{ balance_hash('path_start') }}
                 then 'path'
             else 'irregular'
         end as shape
