@@ -26,3 +26,12 @@ lateral (
         offset 0
     )
 {%- endmacro %}
+
+{# A lateral subquery with the row of a transaction, looked up in the index like those of `edges_of`. #}
+{% macro row_of(transaction_id, model='transactions') -%}
+lateral (
+        select * from {{ ref(model) }} as transactions
+        where transactions.transaction_id = {{ transaction_id }}
+        offset 0
+    )
+{%- endmacro %}

@@ -189,7 +189,7 @@ def test_rows_without_a_balance_add_to_the_last_known_balance(
     bank = Bank(warehouse)
     true = {f"{number:04}": statement(rng, f"{number:04}") for number in range(200)}
     stated = {account: without_balances(rng, rows) for account, rows in true.items()}
-    stated |= {"bare": [replace(row, balance=None) for row in statement(rng, "bare")]}
+    stated |= {"n000": [replace(row, balance=None) for row in statement(rng, "n000")]}
     bank.load(piece for rows in stated.values() for piece in files(rng, rows))
     breaks, closings, states = bank.breaks(), bank.closings(), bank.states()
     faults = []
@@ -202,8 +202,8 @@ def test_rows_without_a_balance_add_to_the_last_known_balance(
             if found != (balance if len(possible) == 1 else None):
                 faults.append(f"account {account}, {day}: {found}, {balance} in {possible}")
     assert not faults, "\n".join(faults)
-    assert states["bare"][0] == "no balances"
-    assert {balance for (account, _), balance in closings.items() if account == "bare"} == {None}
+    assert states["n000"][0] == "no balances"
+    assert {balance for (account, _), balance in closings.items() if account == "n000"} == {None}
 
 
 def publish(table: dict[str, Counter], limits: Counter) -> None:

@@ -1,3 +1,5 @@
+{{ config(post_hook="{{ analyze_new_table() }}") }}
+
 {#
     Sums and the net of the balances, per account and day.
 

@@ -114,6 +114,7 @@ dangling as (
         nodes.balance,
         nodes.transaction_id,
         nodes.transaction_date,
+        nodes._load_id,
         row_number() over (
             partition by irregular.account_number, irregular.last_date, nodes.is_start
             order by nodes.transaction_date, nodes._load_id, nodes.line_order
@@ -158,6 +159,7 @@ ends as (
         balance,
         transaction_id,
         transaction_date,
+        _load_id,
         case when day_start is not null and own_start is null then number + 1 else number end
             as break_number
     from dangling
@@ -171,13 +173,15 @@ ends as (
         irregular.balance_before as balance,
         row_before.transaction_id,
         row_before.transaction_date,
+        row_before._load_id,
         1 as break_number
     from irregular
     cross join
         lateral (
             select
                 earlier_edges.transaction_id,
-                earlier_edges.transaction_date
+                earlier_edges.transaction_date,
+                earlier_edges._load_id
             from {{ ref('transaction_edges') }} as earlier_edges
             where
                 earlier_edges.account_number = irregular.account_number
@@ -228,7 +232,7 @@ final as (
         starts.transaction_date as date_after,
         starts.balance as balance_after,
         starts.transaction_id as id_after,
-        whole_loads.load_ids
+        case when starts._load_id <> ends._load_id then whole_loads.load_ids end as load_ids
     from starts
     left join ends using (account_number, last_date, break_number)
     left join whole_loads using (account_number, last_date)

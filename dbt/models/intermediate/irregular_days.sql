@@ -1,3 +1,5 @@
+{{ config(post_hook="{{ analyze_new_table() }}") }}
+
 {#
     The net of each day whose sums do not prove it (see account_days), edge by edge.
 

@@ -6,8 +6,7 @@ with surplus as (
         flows._surplus_ids
     from {{ ref('daily_account_flows') }} as flows
     cross join lateral unnest(flows._surplus_ids) as surplus_id
-    inner join {{ ref('transaction_edges') }} as surplus_copy
-        on surplus_copy.transaction_id = surplus_id
+    cross join {{ row_of('surplus_id', 'transaction_edges') }} as surplus_copy
 
 ),
 

@@ -1,4 +1,9 @@
-{{ config(pre_hook="{{ empty_first() }}") }}
+{#
+    Without nested loops, the planner joins the breaks by their hash. It expects one break, and would
+    otherwise compare each of thousands with all others. It still looks up transactions one by one
+    where a lateral join leaves no other way.
+#}
+{{ config(pre_hook=["set local enable_nestloop = off", "{{ empty_first() }}"]) }}
 
 {#
     Every place at which the balances of an account do not follow from each other.
@@ -152,12 +157,8 @@ needed_duplicates as (
         loads.source_file,
         duplicates.source_line
     from breaks
-    inner join {{ ref('transaction_edges') }} as edge
-        on
-            breaks.account_number = edge.account_number
-            and edge.transaction_date between breaks.date_before and breaks.date_after
-            and breaks.balance_before = edge.balance_before
-            and breaks.balance_after = edge.balance_after
+    cross join {{ edges_of('breaks.account_number', 'breaks.date_before', 'breaks.date_after') }}
+        as edge
     inner join {{ source('raw', '_duplicates') }} as duplicates
         on
             edge.transaction_id = duplicates.row_hash
@@ -166,7 +167,10 @@ needed_duplicates as (
         on
             duplicates.table_name = loads.table_name
             and duplicates.load_id = loads.load_id
-    where breaks.kind <> 'doubled'
+    where
+        breaks.kind <> 'doubled'
+        and breaks.balance_before = edge.balance_before
+        and breaks.balance_after = edge.balance_after
     order by breaks.id_after, duplicates.load_id, duplicates.source_line
 
 ),
@@ -212,10 +216,8 @@ final as (
         accepted.reason as accepted_reason
 
     from breaks
-    inner join {{ ref('transactions') }} as row_after
-        on breaks.id_after = row_after.transaction_id
-    left join {{ ref('transactions') }} as row_before
-        on breaks.id_before = row_before.transaction_id
+    cross join {{ row_of('breaks.id_after') }} as row_after
+    left join {{ row_of('breaks.id_before') }} as row_before on true
     left join needed_duplicates using (id_after)
     left join {{ ref('accepted_balance_breaks') }} as accepted
         on

@@ -1,3 +1,5 @@
+{{ config(post_hook="{{ analyze_new_table() }}") }}
+
 {#
     Sums, opening and closing balance per account and day.
 
