@@ -1,15 +1,19 @@
 {#
-    Create the table of the seed accepted_balance_breaks if it does not exist, so that `dbt run` works
-    before the first `dbt seed`.
+    The table of the seed accepted_balance_breaks, or an empty relation before the first `dbt seed`.
+    `dbt run` therefore works without the seed.
 #}
-{% macro create_accepted_balance_breaks() %}
-{%- if execute %}
-select pg_advisory_xact_lock(hashtext('audit.accepted_balance_breaks'));
-create table if not exists audit.accepted_balance_breaks (
-    account_number text,
-    transaction_date date,
-    difference numeric(18, 2),
-    reason text
-);
-{%- endif %}
-{% endmacro %}
+{% macro accepted_balance_breaks() -%}
+{%- set seed = ref('accepted_balance_breaks') -%}
+{%- if execute and load_relation(seed) is none -%}
+(
+        select
+            null::text as account_number,
+            null::date as transaction_date,
+            null::numeric as difference,
+            null::text as reason
+        where false
+    )
+{%- else -%}
+{{ seed }}
+{%- endif -%}
+{%- endmacro %}

@@ -40,9 +40,9 @@ PARSED = {
 
 
 def row(number: int, **columns: str) -> dict[str, str]:
-    """Return a valid withdrawal with the given columns replaced."""
+    """Return a valid withdrawal of an account of its own, with the given columns replaced."""
     return {
-        "account_no": "409000611074'",
+        "account_no": f"{409000600000 + number}'",
         "date": "29-Jun-17",
         "value_date": "29-Jun-17",
         "withdrawal_amt": "5.00",

@@ -11,7 +11,7 @@ from dbt.cli.main import dbtRunnerResult
 def run_changed_model(warehouse: Warehouse, folder: Path, old: str, new: str) -> dbtRunnerResult:
     """Run `transactions` from a copy of the project, with `old` replaced in its properties."""
     project = folder / "project"
-    for name in ("macros", "models", "tests"):
+    for name in ("macros", "models", "seeds", "tests"):
         shutil.copytree(PROJECT / name, project / name)
     shutil.copy(PROJECT / "dbt_project.yml", project)
     properties = project / "models" / "staging" / "transactions.yml"

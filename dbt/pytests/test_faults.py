@@ -21,6 +21,7 @@ def test_a_clock_that_was_set_back_hides_no_row_from_the_marts(warehouse: Wareho
     # Simulate a clock that was a day ahead during the first run.
     for table, columns in (
         ("staging.transactions", ("_staged_at", "_first_staged_at")),
+        ("staging.account_days", ("_staged_at",)),
         ("marts.daily_account_flows", ("_staged_at",)),
     ):
         later = ", ".join(f"{column} = {column} + interval '1 day'" for column in columns)
@@ -56,7 +57,8 @@ def test_a_run_waits_for_a_model_that_another_run_builds(warehouse: Warehouse) -
     with other_run.cursor() as cursor:
         # The other session stages its rows after the database transaction of this run has begun.
         cursor.execute("update staging.transactions set _staged_at = clock_timestamp()")
-        cursor.execute("update marts.daily_account_flows set _staged_at = clock_timestamp()")
+        for table in ("staging.account_days", "marts.daily_account_flows"):
+            cursor.execute(f"update {table} set _staged_at = clock_timestamp()")
     other_run.commit()
     other_run.close()
     assert dbt.wait(timeout=60) == 0

@@ -10,17 +10,18 @@ from conftest import PROJECT, WITHOUT_UNIT_TESTS, Warehouse, not_passed, statuse
 BACKDATED = "value_date_greater_than_transaction_date"
 PROJECT_FILE = yaml.safe_load((PROJECT / "dbt_project.yml").read_text())
 THRESHOLD = PROJECT_FILE["vars"]["large_withdrawal_threshold"]
+WITHDRAWAL = THRESHOLD * 6 // 10
 NOT_ALLOWED = (psycopg2.errors.InsufficientPrivilege, psycopg2.errors.ReadOnlySqlTransaction)
 
 
 def row(day: str, number: int, value_day: str | None = None, **columns: str) -> dict[str, str]:
-    """Return a withdrawal of 60 % of the alert threshold on a day of June 2017."""
+    """Return the n-th withdrawal of 60 % of the alert threshold, on a day of June 2017."""
     return {
         "account_no": "409000611074'",
         "date": f"Jun {day}, 17",
         "value_date": f"Jun {value_day or day}, 17",
-        "withdrawal_amt": f"{THRESHOLD * 6 // 10:,}.00 ",
-        "balance_amt": f"{number},000.00 ",
+        "withdrawal_amt": f"{WITHDRAWAL:,}.00 ",
+        "balance_amt": f"{-number * WITHDRAWAL:,}.00 ",
         "details": f"transaction {number}",
     } | columns
 
@@ -58,7 +59,8 @@ def test_incremental_runs_equal_a_full_refresh(warehouse: Warehouse) -> None:
     assert old == [(2,)], "a run wrote rows that were already staged"
     incremental = staged(warehouse), flows(warehouse)
     assert [count for *_, count in incremental[1]] == [1, 2, 1]
-    assert [float(balance) for _, _, balance, _ in incremental[1]] == [1000, 3000, 4000]
+    closing_balances = [balance for _, _, balance, _ in incremental[1]]
+    assert closing_balances == [-WITHDRAWAL, -3 * WITHDRAWAL, -4 * WITHDRAWAL]
 
     assert warehouse.dbt("run", "--full-refresh").success
     assert (staged(warehouse), flows(warehouse)) == incremental
@@ -138,6 +140,7 @@ def test_each_defect_is_reported_by_its_test(warehouse: Warehouse) -> None:
         "every_value_is_parsed": "fail",
         "transaction_date_is_present": "fail",
         "account_number_is_present": "fail",
+        "balances_reconcile": "fail",
     }
     unparsed = warehouse.query(
         "reporter", "select _unparsed from audit.every_value_is_parsed order by _source_line"
@@ -155,8 +158,8 @@ def test_the_alert_and_the_balance_of_an_account(warehouse: Warehouse) -> None:
         " from marts.accounts order by 1",
     )
     assert accounts == [
-        ("0012", THRESHOLD, 3000, False),
-        ("409000611074", THRESHOLD * 6 // 10 * 2, 2000, True),
+        ("0012", THRESHOLD, -3 * WITHDRAWAL, False),
+        ("409000611074", 2 * WITHDRAWAL, -2 * WITHDRAWAL, True),
     ]
 
 

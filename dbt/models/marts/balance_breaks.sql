@@ -3,6 +3,7 @@
     otherwise compare each of thousands with all others. It still looks up transactions one by one
     where a lateral join leaves no other way.
 #}
+-- depends_on: {{ ref('accepted_balance_breaks') }}
 {{ config(pre_hook=["set local enable_nestloop = off", "{{ empty_first() }}"]) }}
 
 {#
@@ -219,7 +220,7 @@ final as (
     cross join {{ row_of('breaks.id_after') }} as row_after
     left join {{ row_of('breaks.id_before') }} as row_before on true
     left join needed_duplicates using (id_after)
-    left join {{ ref('accepted_balance_breaks') }} as accepted
+    left join {{ accepted_balance_breaks() }} as accepted
         on
             breaks.account_number = accepted.account_number
             and breaks.date_after = accepted.transaction_date
