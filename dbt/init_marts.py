@@ -19,7 +19,7 @@ MODELS = Path(__file__).with_name("models")
 
 
 def main() -> None:
-    """Replace this process with `dbt run` if the warehouse lacks a model."""
+    """Replace this process with `dbt run --full-refresh` if the warehouse lacks a model."""
     models = {path.stem for path in MODELS.rglob("*.sql")}
     try:
         connection = psycopg2.connect("", connect_timeout=10)
@@ -35,7 +35,8 @@ def main() -> None:
     connection.close()
     if not models <= relations:
         dbt = str(Path(sys.executable).with_name("dbt"))
-        os.execv(dbt, [dbt, "run", "--quiet"])
+        # After an upgrade, older tables may lack columns of the new models.
+        os.execv(dbt, [dbt, "run", "--quiet", "--full-refresh"])
 
 
 if __name__ == "__main__":

@@ -18,9 +18,15 @@ from support import PROJECT, THRESHOLD
 
 DASHBOARD = "/superset/dashboard/monitoring/"
 ALERT = "Alert: Accounts over the withdrawal threshold"
+BREAKS = "Breaks in the balances"
 CHARTS = len(list((PROJECT / "superset" / "assets" / "charts").glob("*.yaml")))
 CACHE_SECONDS = 30  # for which Superset keeps the data of a chart (superset_config.py)
 TIMEOUT = 60_000  # milliseconds, enough for steps that start processes
+
+
+def decimal(text: str) -> Decimal:
+    """Return the number that a table shows with commas between thousands."""
+    return Decimal(text.replace(",", ""))
 
 
 class Browser:
@@ -79,6 +85,15 @@ class Browser:
         """Return the rows of a table chart by its title."""
         return self.page.locator(f"[data-test-chart-name='{chart}'] tbody tr")
 
+    def cells(self, chart: str) -> list[list[str]]:
+        """Return the texts of the cells of each row of a table chart."""
+        return [row.locator("td").all_inner_texts() for row in self.rows(chart).all()]
+
+    def hint(self, chart: str) -> str:
+        """Return the text that an empty chart shows. The style of the dashboard contains it."""
+        text = self.page.locator(f"[data-test-chart-name='{chart}'] [aria-label='empty'] + div")
+        return text.evaluate("element => getComputedStyle(element, '::after').content")
+
     def assert_no_error(self) -> None:
         expect(self.page.locator("[role=alert], .ant-alert-error")).to_have_count(0)
         assert len(self.chart_data) >= CHARTS
@@ -115,6 +130,7 @@ def test_the_dashboard_opens_without_errors_on_an_empty_warehouse(user, stack, p
     user.open_dashboard()
     user.assert_no_error()
     expect(user.rows(ALERT)).to_have_count(0)
+    assert "No file was loaded yet" in user.hint(BREAKS)
     user.take_screenshot(pictures / "dashboard-empty.png")
 
 
@@ -148,10 +164,7 @@ def test_the_dashboard_shows_the_sums_of_the_file(user, truth, pictures):
     user.open_dashboard()
     user.assert_no_error()
     user.assert_no_horizontal_scroll()
-    rows = []
-    for row in user.rows(ALERT).all():
-        account, *amounts = row.locator("td").all_inner_texts()
-        rows.append((account, *(Decimal(amount.replace(",", "")) for amount in amounts)))
+    rows = [(row[0], *map(decimal, row[1:])) for row in user.cells(ALERT)]
     over = [
         (account, sums[0], THRESHOLD) for account, sums in truth.sums.items() if sums[0] > THRESHOLD
     ]
@@ -159,6 +172,17 @@ def test_the_dashboard_shows_the_sums_of_the_file(user, truth, pictures):
     assert len(rows) == 5
     expect(user.rows("Backdated transactions")).to_have_count(truth.backdated)
     user.take_screenshot(pictures / "dashboard.png")
+
+
+def test_the_dashboard_shows_that_the_statements_add_up(user, truth):
+    accounts = len(truth.sums)
+    assert user.cells("Accounts reconciled") == [[f"{accounts} of {accounts}", "0", "0", "0"]]
+    assert "Good news" in user.hint(BREAKS)
+    rows = user.cells("Reconciliation per account")
+    assert {row[0]: (decimal(row[4]), decimal(row[3])) for row in rows} == truth.sums
+    for _, state, opening, money_in, money_out, closing, *breaks in rows:
+        assert (state, breaks[:2]) == ("reconciled", ["0", "0"])
+        assert decimal(opening) + decimal(money_in) - decimal(money_out) == decimal(closing)
 
 
 def test_the_dashboard_fits_a_phone(user, pictures):

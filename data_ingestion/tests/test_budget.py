@@ -172,7 +172,8 @@ def test_the_peak_memory_of_a_load_stays_within_its_budget(warehouse, write, bud
     # the smallest of several peaks belongs to the code.
     peaks = []
     for _ in range(3):
-        warehouse.query("drop table if exists raw.transactions, raw.few, raw._loads, raw._rejects")
+        tables = "transactions, raw.few, raw._loads, raw._rejects, raw._duplicates"
+        warehouse.query(f"drop table if exists raw.{tables}")
         command = [sys.executable, "-c", MEASURE_PEAK, few, SAMPLE]
         done = subprocess.run(command, env=os.environ, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr

@@ -116,7 +116,7 @@ def test_the_memory_for_duplicates_does_not_change_the_table(warehouse, run):
 
 @pytest.mark.parametrize("batch_rows", [100, 100_000])
 def test_a_load_without_memory_skips_existing_rows(warehouse, run, write, monkeypatch, batch_rows):
-    monkeypatch.setattr("data_ingestion.write.MAX_BATCH_ROWS", batch_rows)
+    monkeypatch.setattr("data_ingestion.writer.MAX_BATCH_ROWS", batch_rows)
     lines = SAMPLE.read_text().splitlines(keepends=True)
     run("load", write(*lines[5_000:9_000], name="a.csv", header=lines[0]))
     before = warehouse.query("select count(*) from raw.transactions")[0][0]
@@ -288,7 +288,7 @@ def test_an_overlapping_file_loads_each_row_once_in_small_pieces(
 ):
     """Each piece is compared with the table while the reader reads the next piece."""
     monkeypatch.setattr("data_ingestion.formats.sources.CHUNK", 1 << 12)
-    monkeypatch.setattr(f"data_ingestion.write.{name}", most)
+    monkeypatch.setattr(f"data_ingestion.writer.{name}", most)
     first = write(*map(line, range(0, 2_000, 3)), name="transactions_1.csv")
     numbers = [*range(2_000), *range(500)]
     second = write(*map(line, numbers), name="transactions_2.csv")

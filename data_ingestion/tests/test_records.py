@@ -2,6 +2,8 @@
 
 import csv
 import io
+import sys
+from itertools import chain, product
 
 import pytest
 from hypothesis import given, settings
@@ -10,9 +12,11 @@ from hypothesis import strategies as st
 from data_ingestion.contracts import Columns
 from data_ingestion.errors import InputError
 from data_ingestion.model import Dialect
+from data_ingestion.parsing.blanks import WHITESPACE, blank_finder
 from data_ingestion.parsing.records import MAX_REJECT_TEXT, RecordReader
 from data_ingestion.parsing.values import read_values
 
+DIALECTS = [Dialect(), Dialect(";", "'"), Dialect("\t"), Dialect(" ", ","), Dialect(",", " ")]
 SIZES = (1, 2, 3, 7, 16, 1 << 20)
 
 
@@ -59,7 +63,11 @@ def test_any_table_is_read_as_the_csv_module_reads_it(table, line_end, size, quo
     truth = list(csv.reader(io.StringIO(text.getvalue(), newline="")))[1:]
     _, rows, rejects = read(text.getvalue().encode(), size)
     assert rejects == []
-    assert rows == list(zip(lines, truth, strict=True))
+    assert rows == [
+        (line, row)
+        for line, row in zip(lines, truth, strict=True)
+        if any(value.strip() for value in row)
+    ]
 
 
 @settings(max_examples=200, deadline=None, print_blob=True)
@@ -72,12 +80,12 @@ def test_the_block_size_does_not_change_the_result(text, size):
 @settings(max_examples=200, deadline=None, print_blob=True)
 @given(st.text(st.sampled_from('a,"\n'), max_size=40))
 def test_every_line_ends_in_a_row_or_a_reject(text):
-    """Only empty lines disappear."""
+    """Only lines without any value disappear."""
     _, rows, rejects = read(b"h,h\n" + text.encode())
     inside = sum(value.count("\n") for _, values in rows for value in values)
     inside += sum(reject.count("\n") for _, reject, _ in rejects)
-    # An empty line is skipped, except inside a quoted field, where it counts.
-    filled = [line for line in text.split("\n") if line]
+    # A line without a value is skipped, except inside a quoted field, where it counts.
+    filled = [line for line in text.split("\n") if "a" in line]
     assert len(filled) <= len(rows) + len(rejects) + inside <= text.count("\n") + 1
 
 
@@ -100,6 +108,42 @@ def test_a_bad_line_does_not_affect_its_neighbours(size, damage, reason):
     assert rows == [(2, ["1", "a\nb", "3"]), (5, ["4", "5", "6"]), (7, ["7", "8", "9"])]
     text = damage.decode().replace("\0", "␀")
     assert rejects == [(4, text, reason)]
+
+
+def test_whitespace_is_that_of_unicode():
+    everything = map(chr, range(sys.maxunicode + 1))
+    assert "".join(filter(str.isspace, everything)) == WHITESPACE
+
+
+BLANK = [",,", '" ",,""', " ,\t,", '"\n",,', "\u00a0,\u3000,\x1f", ",", "   ", '""', ",,,,,,,,,,,,"]
+FILLED = [",,x", '"""",,', '",",,', "\ufeff,,", "\u200b,,", "0,,", "\\,,", ",,.", " ,,'"]
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+def test_a_record_without_values_is_an_empty_line(size, line_end):
+    data = line_end.join([*BLANK, "h,i,j", *BLANK, "1,2,3", *BLANK, *FILLED, *BLANK])
+    header, rows, rejects = read(data.encode(), size)
+    assert header == ["h", "i", "j"]
+    assert [values for _, values in rows] == [["1", "2", "3"], *csv.reader(FILLED)]
+    lines = data.replace("\r", "").split("\n")
+    assert [lines[number - 1] for number, _ in rows] == ["1,2,3", *FILLED]
+    assert rejects == []
+
+
+@pytest.mark.parametrize("dialect", DIALECTS, ids=str)
+def test_a_record_is_blank_if_the_csv_module_reads_no_value(dialect):
+    """Try all short records. With whitespace as quotes, a blank record may count as filled."""
+    form = {"delimiter": dialect.delimiter, "quotechar": dialect.quotechar, "strict": True}
+    marks = ("a", " ", "\t", dialect.delimiter, dialect.quotechar)
+    for record in map("".join, chain.from_iterable(product(marks, repeat=n) for n in range(6))):
+        try:
+            has_value = any(map(str.strip, next(csv.reader([record], **form), [])))
+        except csv.Error:  # the record breaks the rules
+            continue
+        is_blank = blank_finder(dialect).is_blank(record.encode())
+        if is_blank or not dialect.quotechar.isspace():
+            assert is_blank != has_value, repr(record)
 
 
 @pytest.mark.parametrize("size", SIZES)

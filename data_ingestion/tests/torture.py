@@ -56,6 +56,8 @@ def _damaged_cell(row: int, column: int) -> Iterator[Case]:
         joined = [*cells[: column - 1], cells[column - 1] + cell, *cells[column + 1 :]]
         yield _row("a missing separator", row, lines(joined), f", column {column}")
     yield becomes("an extra separator", f"{cell},")
+    if column < 2:
+        yield becomes("a missing account or date", " ")
     yield becomes("a quote at the start", f'"{cell}')
     yield becomes("a quote at the end", f'{cell}"')
     yield becomes("a NUL byte", f"{cell[:middle]}\0{cell[middle:]}")
@@ -100,8 +102,15 @@ def _damaged_row(row: int) -> Iterator[Case]:
     exact = {"outcome": "exact", "damaged_rows": frozenset()}
     yield _row("CRLF", row, text[:-1] + "\r\n", **exact)
     yield _row("empty lines", row, f"\n{text}\r\n\n", **exact)
+    for blank in (",,,,,,,,", '" ",,"",\u00a0,,,"\n",\t,', ",,,,"):
+        yield _row("a row without values", row, f"{blank}\n{text}", repr(blank), **exact)
     yield _row("a repeated line", row, text * 2, rows=(*ROWS, ROWS[row]), **exact)
     yield _row("a note", row, "-- page 2 --\n" + text, damaged_rows=frozenset())
+    for kind, note in (
+        ("a totals row", ',,TOTAL,,,"1,250.00 ",5.00,,.'),
+        ("a wide note", "Page 2,,,,,,,,"),
+    ):
+        yield _row(kind, row, f"{note}\n{text}", damaged_rows=frozenset())
     yield _row("a repeated header", row, lines(NAMES) + text, damaged_rows=frozenset())
     yield _row("a different header", row, lines(NAMES[::-1]) + text, outcome="refused")
     yield _row("5,000 columns", row, ",".join("x" * 5_000) + "\n")

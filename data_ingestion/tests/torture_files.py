@@ -71,6 +71,10 @@ def _headers() -> Iterator[Case]:
     yield refused("5,000 columns in the header", lines(NAMES)[:-1] + ",x" * 5_000 + "\n")
     for preamble in ("Statement of account\n", "Bank,,,,,,,,\nfrom,to\n\n", "\n;;;\n", "a\nb\nc\n"):
         yield refused("lines before the header", preamble + lines(NAMES), repr(preamble))
+    yield refused("a sep line of another delimiter", "sep=;\n" + lines(NAMES))
+    yield Case("a sep line", "", ("sep=,\r\n" + lines(NAMES) + body).encode(), ROWS, "exact")
+    data = ",,,,,,,,\n" * 3 + lines(NAMES) + body
+    yield Case("blank lines before the header", "", data.encode(), ROWS, "exact")
     data = lines([name.strip().lower() for name in NAMES]) + body
     yield Case("names in another case", "", data.encode(), ROWS, "exact")
 

@@ -8,7 +8,7 @@ case cardinality({{ net }}.starts)
                     end
                 when 0 then (
                     select array_agg(distinct edges.balance_after)
-                    from {{ ref('transaction_edges') }} as edges
+                    from transaction_edges as edges
                     where
                         edges.account_number = {{ net }}.account_number
                         and edges.transaction_date between {{ first_date }} and {{ last_date }}
@@ -39,7 +39,7 @@ case cardinality({{ net }}.starts)
                         where cardinality({{ day }}.starts) = 1
                         union all
                         select edges.balance_after, edges.balance_after
-                        from {{ ref('transaction_edges') }} as edges
+                        from transaction_edges as edges
                         where
                             cardinality({{ day }}.starts) = 0
                             and edges.account_number = {{ day }}.account_number
@@ -76,6 +76,8 @@ case cardinality({{ net }}.starts)
 
     If the balances before the day are unknown, any path fits. The block then comes first (number 0),
     unless the day behind begins another block at the end of this day.
+
+    The query reads the CTEs transaction_edges, blocks and ways.
 
     Args:
         day: alias of the day.
@@ -150,7 +152,7 @@ select
                     when copies.balance_after = any({{ balances }}) then {{ day }}.ends
                     when copies.balance_after = {{ day }}.ends[1] then (
                         select array_agg(distinct edges.balance_after)
-                        from {{ ref('transaction_edges') }} as edges
+                        from transaction_edges as edges
                         where
                             edges.account_number = {{ day }}.account_number
                             and edges.transaction_date = {{ day }}.transaction_date
@@ -173,7 +175,7 @@ select
                     edges.balance_after,
                     array_agg(edges.transaction_id order by edges._load_id, edges._source_line)
                         as ids
-                from {{ ref('transaction_edges') }} as edges
+                from transaction_edges as edges
                 where
                     {{ day }}.fixed_start <> all({{ balances }})
                     and edges.account_number = {{ day }}.account_number
@@ -190,7 +192,7 @@ select
                 {{ day }}.position,
                 (
                     select array_agg(distinct node.balance)
-                    from {{ ref('transaction_edges') }} as edges
+                    from transaction_edges as edges
                     cross join lateral (
                         values (edges.balance_before), (edges.balance_after)
                     ) as node (balance)
@@ -236,7 +238,7 @@ select
                 case
                     when cardinality({{ day }}.starts) = 0 then (
                         select array_agg(distinct edges.balance_after)
-                        from {{ ref('transaction_edges') }} as edges
+                        from transaction_edges as edges
                         where
                             edges.account_number = {{ day }}.account_number
                             and edges.transaction_date = {{ day }}.transaction_date

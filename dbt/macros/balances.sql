@@ -19,10 +19,10 @@ array(
 #}
 {% macro edges_of(account_number, first_date, last_date) -%}
 lateral (
-        select * from {{ ref('transaction_edges') }} as edges
+        select * from {{ ref('transaction_edges') }}
         where
-            edges.account_number = {{ account_number }}
-            and edges.transaction_date between {{ first_date }} and {{ last_date }}
+            account_number = {{ account_number }}
+            and transaction_date between {{ first_date }} and {{ last_date }}
         offset 0
     )
 {%- endmacro %}
@@ -30,8 +30,8 @@ lateral (
 {# A lateral subquery with the row of a transaction, looked up in the index like those of `edges_of`. #}
 {% macro row_of(transaction_id, model='transactions') -%}
 lateral (
-        select * from {{ ref(model) }} as transactions
-        where transactions.transaction_id = {{ transaction_id }}
+        select * from {{ ref(model) }}
+        where transaction_id = {{ transaction_id }}
         offset 0
     )
 {%- endmacro %}

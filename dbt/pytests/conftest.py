@@ -42,7 +42,8 @@ create table raw._loads (
     primary key (table_name, load_id)
 );
 create table raw._duplicates (
-    table_name text, load_id bigint, row_hash uuid, source_line bigint, dropped bigint
+    table_name text not null, load_id bigint not null, row_hash uuid not null,
+    source_line bigint not null, dropped bigint not null
 );
 create index on raw._duplicates (table_name, load_id);
 """

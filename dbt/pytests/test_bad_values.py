@@ -61,7 +61,11 @@ def test_an_unparsable_value_is_null_and_reported_with_its_text(warehouse: Wareh
     warehouse.load([row(n, **{column: text}) for n, (column, text) in enumerate(bad)], load_id=1)
     assert warehouse.dbt("run").success
     texts = (*TEXTS, long)
-    text_rows = [row(n, account_no=f"0{text[:90]}", details=text) for n, text in enumerate(texts)]
+    # Two of the texts give the same account, so the balances continue from row to row.
+    text_rows = [
+        row(n, account_no=f"0{text[:90]}", details=text, balance_amt=f"{-5 * n}.00")
+        for n, text in enumerate(texts)
+    ]
     warehouse.load(text_rows, load_id=2)
     assert warehouse.dbt("run").success
 

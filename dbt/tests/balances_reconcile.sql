@@ -4,8 +4,20 @@
 ) }}
 
 -- The balances of an account form one path through all its transactions. Each failing row is a break
--- that nobody has accepted. A gap alone (a missing statement) only warns, because the rows that are
--- there are right.
-select *
+-- that nobody has accepted. Gaps alone (missing statements) only warn, because the rows that are there
+-- are right.
+select
+    account_number,
+    kind,
+    date_before,
+    balance_before,
+    source_file_before,
+    source_line_before,
+    date_after,
+    balance_after,
+    source_file_after,
+    source_line_after,
+    difference,
+    hint
 from {{ ref('balance_breaks') }}
 where accepted_reason is null

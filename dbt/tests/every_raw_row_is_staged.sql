@@ -1,5 +1,6 @@
--- Each load must have the same number of rows in raw and in staging, with the rows that staging
--- dropped on request (see dropped_transactions). The test also fails if rows were deleted from raw, because such rows stay in staging until `dbt run --full-refresh`.
+-- Each load must have the same number of rows in raw and in staging, including the rows that staging
+-- dropped on request (see dropped_transactions). The test also fails if rows were deleted from raw,
+-- because such rows stay in staging until `dbt run --full-refresh`.
 with raw_loads as (
 
     select
@@ -24,7 +25,7 @@ staged_loads as (
         union all
         select
             _load_id,
-            count(*)
+            count(*) as row_count
         from {{ ref('dropped_transactions') }}
         group by _load_id
     ) as counts

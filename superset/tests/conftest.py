@@ -17,6 +17,7 @@ import pytest
 
 from tests.api import LOGIN, Api
 from tests.stack import BROKEN, SAMPLE, Stack, charts
+from tests.statements import ACCEPTED_BREAK, STATEMENTS
 
 # The grants of init_db.sql on the database itself. `create database … template` does not copy them.
 GRANTS = """
@@ -76,7 +77,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
             stack.rows(statement, "postgres")
         server = stack.start("gunicorn", "--bind", f"127.0.0.1:{port}")
         stack.run("data_ingestion", "data-ingestion", "init", role="loader")
-        stack.run("dbt", "dbt", "run", role="transformer")
+        types = ("--resource-type", "seed", "--resource-type", "model")  # as the DAG does
+        stack.run("dbt", "dbt", "build", *types, role="transformer")
         server.wait_until_healthy(stack.address)
         admin = stack.admin()
         stack.empty |= {chart["slice_name"]: admin.data(chart) for chart in charts()}
@@ -95,13 +97,20 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 def fill(stack: Stack) -> None:
-    """Run a load that fails, load the sample, run dbt and its tests, and add an older test run."""
+    """Run a load that fails, load the sample and STATEMENTS, run dbt, and add an older test run."""
+    load = ("data_ingestion", "data-ingestion", "load")
     broken = stack.folder / "broken.csv"
     broken.write_text("no,such,columns\n1,2,3\n")
-    stack.run("data_ingestion", "data-ingestion", "load", str(broken), role="loader", status=2)
-    stack.run("data_ingestion", "data-ingestion", "load", str(SAMPLE), role="loader")
-    stack.run("dbt", "dbt", "run", role="transformer")
-    stack.run("dbt", "dbt", "test", role="transformer", status=1)  # backdated transactions
+    stack.run(*load, str(broken), role="loader", status=2)
+    header = SAMPLE.read_text().partition("\n")[0]
+    files = [stack.folder / name for name in STATEMENTS]
+    for file in files:
+        file.write_text(f"{header}\n{STATEMENTS[file.name]}")
+    stack.run(*load, *map(str, [SAMPLE, *files]), "--table", "transactions", role="loader")
+    stack.rows(ACCEPTED_BREAK)
+    drop = ("--vars", "other_notation: drop")
+    stack.run("dbt", "dbt", "run", *drop, role="transformer")
+    stack.run("dbt", "dbt", "test", *drop, role="transformer", status=1)  # backdated transactions
     stack.rows(OLDER_RUN)
 
 

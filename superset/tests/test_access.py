@@ -71,9 +71,9 @@ def test_sql_lab_cannot_create_a_table_from_a_query(stack: Stack, user: Api) -> 
     assert stack.rows("select to_regclass('marts.mine')") == [(None,)]
 
 
-@pytest.mark.parametrize("table", ["raw.transactions", "raw._loads", "raw._rejects"])
+@pytest.mark.parametrize("table", ["transactions", "_loads", "_rejects", "_duplicates"])
 def test_sql_lab_cannot_read_raw(user: Api, table: str) -> None:
-    answer = user.sql(f"select * from {table} limit 1")
+    answer = user.sql(f"select * from raw.{table} limit 1")
     assert answer.status_code >= 400
     assert "permission denied" in answer.text
 

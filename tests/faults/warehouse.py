@@ -106,7 +106,8 @@ class Warehouse:
 
     def reset(self) -> None:
         """Drop the loader's tables, as if nothing had ever been loaded."""
-        self.query("drop table if exists raw.transactions, raw._loads, raw._rejects cascade")
+        tables = "raw.transactions, raw._loads, raw._rejects, raw._duplicates"
+        self.query(f"drop table if exists {tables} cascade")
 
     def load(self, *arguments: object, **environment) -> subprocess.Popen:
         """Start `data-ingestion load`. The keywords are those of the method `environment`."""

@@ -91,11 +91,12 @@ def _load(options: argparse.Namespace) -> int:
     from data_ingestion.postgres.load_log import GoneLoads
     from data_ingestion.progress import Progress
 
-    if options.delimiter == options.quotechar:
+    delimiter = options.delimiter or ","
+    if delimiter == options.quotechar:
         raise InputError("--delimiter and --quotechar are the same character")
     load_options = Options(
         table=options.table,
-        dialect=Dialect(options.delimiter, options.quotechar, options.encoding),
+        dialect=Dialect(delimiter, options.quotechar, options.encoding, bool(options.delimiter)),
         duplicates=options.duplicates,
         max_rejects=options.max_rejects,
         dedup_memory=options.dedup_memory << 20,
@@ -214,7 +215,7 @@ def _add_load_arguments(load: argparse.ArgumentParser) -> None:
         help="the table in the schema raw (default: transactions)",
     )
     load.add_argument(
-        "--delimiter", type=character, default=",", metavar="C", help="field separator (default: ,)"
+        "--delimiter", type=character, metavar="C", help="separator (default: sep= line, or ,)"
     )
     load.add_argument(
         "--quotechar", type=character, default='"', metavar="C", help='around fields (default: ")'

@@ -16,11 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_ingestion.postgres.connection import Cursor
-from data_ingestion.postgres.copy_format import HASH, Hashes
+from data_ingestion.postgres.copy_format import HASH, Flags, Hashes, Integers, uuid_array
 
 Halves = NDArray[np.uint64]  # the first 8 bytes of hashes, or the last
-Integers = NDArray[np.int64]
-Flags = NDArray[np.bool_]
 
 FILTER = 16 << 20  # bytes: with 10 million rows, 7 % of the new ones find their bit set
 SHORT_RUNS = 32
@@ -166,8 +164,6 @@ class SeenRows:
 
     def _add_on_server(self, hashes: Hashes, sizes: Integers) -> Integers:
         cursor = self._cursor()
-        digits = hashes.tobytes().hex()
-        uuids = "{" + ",".join(digits[at : at + 32] for at in range(0, len(digits), 32)) + "}"
         cursor.execute(
             """
             with added as (
@@ -181,7 +177,7 @@ class SeenRows:
             join added using (hash)
             order by new.place
             """,
-            (uuids, sizes.tolist()) * 2,
+            (uuid_array(hashes), sizes.tolist()) * 2,
         )
         return np.fromiter((row[0] for row in cursor), np.int64, len(hashes))
 

@@ -70,6 +70,7 @@ def load_file(
         failed = file.load
         failed.status, failed.error = "failed", str(error)
         failed.rows_loaded = failed.rows_duplicate = 0
+        failed.first_row_hash = failed.last_row_hash = None
         load_id = warehouse.run(lambda connection: _write_failure(connection, failed))
         message = _with_hint(str(error), failed, load_id)
         raise InputError(f"{printable(file.name)}: {message}") from error
@@ -235,6 +236,7 @@ class _FileLoad:
         load.rows_read, load.rows_loaded = counts.read, counts.loaded
         load.rows_duplicate, load.rows_rejected = counts.duplicate, counts.rejected
         load.rejects = counts.rejects
+        load.first_row_hash, load.last_row_hash = counts.first_row_hash, counts.last_row_hash
 
     def _check_sum(self) -> None:
         """Check the scanner's count against those of the server, deduplication and the rejects."""

@@ -6,6 +6,7 @@ from datetime import datetime
 # The columns that the loader adds to those of a file, in the order in which COPY sends them.
 # The normalised name of a file's column never begins with an underscore.
 ADDED_COLUMNS = ("_row_hash", "_source_line", "_load_id", "_source_file", "_loaded_at")
+DELIMITERS = ",;\t|"  # those that are common in CSV files
 
 
 @dataclass(frozen=True)
@@ -16,11 +17,14 @@ class Dialect:
         delimiter: One ASCII character between fields.
         quotechar: One ASCII character around quoted fields.
         encoding: The name of a Python codec.
+        fixed: Whether the delimiter holds for every file. Otherwise a file that begins with a line
+            such as `sep=;` has the delimiter that the line names.
     """
 
     delimiter: str = ","
     quotechar: str = '"'
     encoding: str = "utf-8"
+    fixed: bool = False
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,8 @@ class Reject:
 class RowCounts:
     """How many rows of a file were read, loaded, dropped as duplicates and rejected.
 
-    `rejects` holds the first of the rejected records.
+    `rejects` holds the first of the rejected records. The hashes are the `_row_hash` of the first
+    and the last row that were loaded or dropped, as hexadecimal digits.
     """
 
     read: int
@@ -71,6 +76,8 @@ class RowCounts:
     duplicate: int
     rejected: int
     rejects: tuple[Reject, ...] = ()
+    first_row_hash: str | None = None
+    last_row_hash: str | None = None
 
 
 @dataclass
@@ -93,6 +100,8 @@ class Load:
         rows_rejected: Records that became rejects.
         loads_gone: How many earlier loads of the table are known to have lost all their rows.
         rejects: The first of the rejects.
+        first_row_hash: As in `RowCounts`; None for a failed load.
+        last_row_hash: As `first_row_hash`.
     """
 
     table: str
@@ -110,3 +119,5 @@ class Load:
     rows_rejected: int = 0
     loads_gone: int = 0
     rejects: tuple[Reject, ...] = ()
+    first_row_hash: str | None = None
+    last_row_hash: str | None = None

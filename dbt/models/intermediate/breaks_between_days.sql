@@ -1,11 +1,17 @@
 -- Each day that is whole, but does not begin at a balance that the account can have.
-with flows as (
+with days as not materialized (
+
+    select * from {{ ref('daily_account_flows') }}
+
+),
+
+flows as (
 
     select
         *,
         lag(transaction_date) over account as date_before,
         lag(_first_date) over account as first_date_before
-    from {{ ref('daily_account_flows') }}
+    from days
     where balance_count > 0 and not _is_in_block
     window account as (partition by account_number order by transaction_date)
 
@@ -33,7 +39,7 @@ breaks as (
             earlier.transaction_date,
             earlier._balance_starts,
             earlier._balance_ends
-        from {{ ref('daily_account_flows') }} as earlier
+        from days as earlier
         where
             earlier.account_number = flows.account_number
             and earlier.transaction_date < flows._first_date

@@ -6,7 +6,13 @@
     balance before the day counts as an end, unless the day has a start there. The start of the next
     day shows which end is the day's own end.
 #}
-with days as (
+with transaction_edges as not materialized (
+
+    select * from {{ ref('transaction_edges') }}
+
+),
+
+days as (
 
     select
         *,
@@ -150,7 +156,7 @@ starts as (
 
 ),
 
--- With a known balance before the day, at which no row of the day starts, this balance dangles, too.
+-- A known balance before the day, at which no row of the day starts, dangles, too.
 ends as (
 
     select
@@ -182,7 +188,7 @@ ends as (
                 earlier_edges.transaction_id,
                 earlier_edges.transaction_date,
                 earlier_edges._load_id
-            from {{ ref('transaction_edges') }} as earlier_edges
+            from transaction_edges as earlier_edges
             where
                 earlier_edges.account_number = irregular.account_number
                 and earlier_edges.transaction_date < irregular.first_date

@@ -6,13 +6,19 @@
     Equal edges may be surplus copies. A day therefore has further rows, one for each way to leave out
     copies after which it is whole.
 #}
-with irregular as (
+with sums as (
+
+    select * from {{ ref('account_days') }}
+
+),
+
+irregular as (
 
     select
         sums.account_number,
         sums.transaction_date,
         sums._staged_at
-    from {{ ref('account_days') }} as sums
+    from sums
     where
         sums.shape = 'irregular'
         {% if is_incremental() %}

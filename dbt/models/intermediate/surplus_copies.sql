@@ -1,10 +1,16 @@
 -- Each surplus copy of a transaction, with the first copy.
-with surplus as (
+with flows as (
+
+    select * from {{ ref('daily_account_flows') }}
+
+),
+
+surplus as (
 
     select
         surplus_copy.*,
         flows._surplus_ids
-    from {{ ref('daily_account_flows') }} as flows
+    from flows
     cross join lateral unnest(flows._surplus_ids) as surplus_id
     cross join {{ row_of('surplus_id', 'transaction_edges') }} as surplus_copy
 

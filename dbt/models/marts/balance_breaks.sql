@@ -13,7 +13,33 @@
     missing. A load spans the days from its first to its last transaction, including duplicates of
     earlier loads, whose first and last rows the load log knows by their hash.
 #}
-with load_spans as (
+with flows as (
+
+    select * from {{ ref('daily_account_flows') }}
+
+),
+
+transactions as not materialized (
+
+    select * from {{ ref('transactions') }}
+
+),
+
+loads as (
+
+    select * from {{ source('raw', '_loads') }}
+    where table_name = 'transactions' and status = 'loaded'
+
+),
+
+duplicates as (
+
+    select * from {{ source('raw', '_duplicates') }}
+    where table_name = 'transactions'
+
+),
+
+load_spans as (
 
     select
         load_id,
@@ -21,23 +47,22 @@ with load_spans as (
         max(transaction_date) as last_date
     from (
         select
-            days.transaction_date,
-            unnest(array[days._first_load_id, days._last_load_id]) as load_id
-        from {{ ref('daily_account_flows') }} as days
+            flows.transaction_date,
+            unnest(array[flows._first_load_id, flows._last_load_id]) as load_id
+        from flows
         union all
         select
             end_row.transaction_date,
             loads.load_id
-        from {{ source('raw', '_loads') }} as loads
+        from loads
         -- With `offset 0`, the planner looks up each row in the index.
         cross join
             lateral (
                 select transactions.transaction_date
-                from {{ ref('transactions') }} as transactions
+                from transactions
                 where transactions.transaction_id in (loads.first_row_hash, loads.last_row_hash)
                 offset 0
             ) as end_row
-        where loads.table_name = 'transactions' and loads.status = 'loaded'
     ) as load_days
     group by load_id
 
@@ -48,7 +73,7 @@ account_loads as (
     select distinct
         flows.account_number,
         load_id
-    from {{ ref('daily_account_flows') }} as flows
+    from flows
     cross join lateral unnest(array[flows._first_load_id, flows._last_load_id]) as load_id
 
 ),
@@ -58,14 +83,14 @@ found_breaks as (
     select
         *,
         true as is_doubled,
-        null::bigint [] as load_ids
+        null::bigint[] as load_ids
     from {{ ref('surplus_copies') }}
 
     union all
 
     select
         *,
-        null::bigint [] as load_ids
+        null::bigint[] as load_ids
     from {{ ref('breaks_between_days') }}
 
     union all
@@ -158,16 +183,13 @@ needed_duplicates as (
         loads.source_file,
         duplicates.source_line
     from breaks
-    cross join {{ edges_of('breaks.account_number', 'breaks.date_before', 'breaks.date_after') }}
-        as edge
-    inner join {{ source('raw', '_duplicates') }} as duplicates
-        on
-            edge.transaction_id = duplicates.row_hash
-            and duplicates.table_name = 'transactions'
-    inner join {{ source('raw', '_loads') }} as loads
-        on
-            duplicates.table_name = loads.table_name
-            and duplicates.load_id = loads.load_id
+    cross join
+        {{ edges_of('breaks.account_number', 'breaks.date_before', 'breaks.date_after') }}
+            as edge
+    inner join duplicates
+        on edge.transaction_id = duplicates.row_hash
+    inner join loads
+        on duplicates.load_id = loads.load_id
     where
         breaks.kind <> 'doubled'
         and breaks.balance_before = edge.balance_before

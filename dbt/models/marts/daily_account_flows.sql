@@ -16,15 +16,35 @@
     days whose result changed.
 #}
 with recursive
+sums as not materialized (
+
+    select * from {{ ref('account_days') }}
+
+),
+
+nets as not materialized (
+
+    select * from {{ ref('irregular_days') }}
+
+),
+
+transaction_edges as not materialized (
+
+    select * from {{ ref('transaction_edges') }}
+
+),
+
 {% if is_incremental() %}
 changed_accounts as (
 
     select
-        account_number,
-        min(transaction_date) as first_changed_date
-    from {{ ref('account_days') }}
-    where _staged_at > (select coalesce(max(_staged_at), '-infinity') from {{ this }})
-    group by account_number
+        sums.account_number,
+        min(sums.transaction_date) as first_changed_date
+    from sums
+    where
+        sums._staged_at
+        > (select coalesce(max(stored._staged_at), '-infinity') from {{ this }} as stored)
+    group by sums.account_number
 
 ),
 
@@ -58,7 +78,7 @@ walk_starts as (
         account_number,
         '-infinity'::date as settled_date,
         null::numeric[] as settled_balances
-    from {{ ref('account_days') }}
+    from sums
 
 ),
 {% endif %}
@@ -85,12 +105,12 @@ days as (
         row_number() over (
             partition by sums.account_number order by sums.transaction_date
         ) as position
-    from {{ ref('account_days') }} as sums
+    from sums
     inner join walk_starts
         on
             sums.account_number = walk_starts.account_number
             and sums.transaction_date > walk_starts.settled_date
-    left join {{ ref('irregular_days') }} as nets
+    left join nets
         on
             sums.account_number = nets.account_number
             and sums.transaction_date = nets.transaction_date
@@ -107,7 +127,7 @@ ways as not materialized (
         nets.balance_starts as starts,
         nets.balance_ends as ends,
         nets.surplus_ids
-    from {{ ref('irregular_days') }} as nets
+    from nets
     where nets.way_number > 1
 
 ),
@@ -118,8 +138,8 @@ blocks as (
 
 ),
 
--- A path that begins where the path of the day before ends has no other reading. The walk steps only
--- over the other days.
+-- A path that begins where the path of the day before ends has no other reading. The walk steps over
+-- the other days only.
 fixed_or_walked as (
 
     select
@@ -127,7 +147,7 @@ fixed_or_walked as (
         coalesce(days.fixed_start = lag(days.fixed_end) over account, false) as is_fixed,
         lead(days.fixed_start) over account as next_start,
         lead(days.position) over account is null as is_last,
-        exists (
+        exists(
             select 1 from blocks
             where
                 blocks.account_number = days.account_number
@@ -160,15 +180,15 @@ walk as (
 
     select
         account_number,
-        0,
-        0,
-        null,
-        null,
-        settled_balances,
-        null,
-        null,
-        null,
-        null
+        0 as last_position,
+        null as first_position,
+        null as first_date,
+        null as balances_before,
+        settled_balances as balances_after,
+        null as reading_number,
+        null as starts,
+        null as ends,
+        null as surplus_ids
     from fixed_or_walked
     where position = 1
 
@@ -177,9 +197,9 @@ walk as (
     select
         day.account_number,
         step.last_position,
-        day.position,
-        day.transaction_date,
-        walk.balances_after,
+        day.position as first_position,
+        day.transaction_date as first_date,
+        walk.balances_after as balances_before,
         step.balances_after,
         step.reading_number,
         step.starts,
@@ -195,6 +215,18 @@ walk as (
             {{ balance_step('day', 'walk.balances_after') }}
         ) as step
     where not day.is_fixed
+
+),
+
+-- The steps of the walk, for each of their days.
+steps as (
+
+    select
+        walk.*,
+        day_position
+    from walk
+    cross join lateral generate_series(walk.first_position, walk.last_position) as day_position
+    where walk.reading_number is not null
 
 ),
 
@@ -226,14 +258,7 @@ readings as (
             when steps.last_position = days.position then steps.ends
         end as reading_ends
     from fixed_or_walked as days
-    left join (
-        select
-            walk.*,
-            day_position
-        from walk
-        cross join lateral generate_series(walk.first_position, walk.last_position) as day_position
-        where walk.reading_number is not null
-    ) as steps
+    left join steps
         on
             days.account_number = steps.account_number
             and days.position = steps.day_position
@@ -296,6 +321,6 @@ where
         where
             stored.account_number = final.account_number
             and stored.transaction_date = final.transaction_date
-            and stored is not distinct from final
+            and stored.* is not distinct from final.*
     )
 {% endif %}

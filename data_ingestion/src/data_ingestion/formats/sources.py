@@ -12,10 +12,12 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Collection, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Protocol
 
 from data_ingestion.errors import InputError, printable
+from data_ingestion.formats.sep_line import take_sep_line
 from data_ingestion.model import Dialect
 
 CHUNK = 2 << 20  # bytes
@@ -68,6 +70,7 @@ class Source:
         """
         self._dialect, self._columns = dialect, columns
         self._encoding = dialect.encoding
+        self._is_workbook = False
         self.path = path
         try:
             state = path.stat()
@@ -144,6 +147,18 @@ class Source:
         if (state.st_size, state.st_mtime_ns) != self._state:
             raise InputError("changed while it was read: load it again when it is complete")
 
+    def read(self) -> tuple[Dialect, Iterator[bytes]]:
+        """Return the file's dialect and its `chunks()`. Call this once.
+
+        Raises:
+            InputError: As `chunks`, or a line such as `sep=;` contradicts the rest of the file.
+        """
+        chunks = self.chunks()
+        dialect, first = self._dialect, next(chunks, b"")
+        if not self._is_workbook:
+            dialect, first = take_sep_line(first, dialect)
+        return dialect, chain([first], chunks)
+
     def chunks(self) -> Iterator[bytes]:
         """Yield the content as CSV in UTF-8, without a byte order mark. Call this once.
 
@@ -156,8 +171,8 @@ class Source:
             raise InputError(f"is damaged ({printable(str(error))}): get the file again") from error
         except UnicodeDecodeError as error:
             raise InputError(
-                f"is not valid {self._encoding} ({error.reason}): name the file's encoding, for "
-                "example --encoding cp1252"
+                f"is not valid {self._encoding} ({error.reason}): name the file's encoding with "
+                "--encoding"
             ) from error
         except UnicodeError as error:
             raise InputError(f"is not valid {self._encoding} ({error})") from error
@@ -186,7 +201,7 @@ class Source:
                 # openpyxl is slow to import, and rarely needed
                 from data_ingestion.formats.xlsx import sheet_as_csv
 
-                self._encoding = "utf-8"
+                self._encoding, self._is_workbook = "utf-8", True
                 yield from sheet_as_csv(self._file, self._dialect, self._columns)
                 return
             members = [

@@ -2,6 +2,8 @@
 
 The same header again is a line without a transaction. A header with its columns in another order,
 or with some other names, means that the rows below it belong to other columns.
+
+`other_delimiter` finds out whether the first header has another delimiter than the loader expects.
 """
 
 import csv
@@ -9,14 +11,16 @@ import io
 import re
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
 
-from data_ingestion.contracts import normalise
+from data_ingestion.contracts import Contract, name_columns, normalise
 from data_ingestion.errors import InputError, printable
-from data_ingestion.model import Dialect
+from data_ingestion.model import DELIMITERS, Dialect
+from data_ingestion.parsing.blanks import narrowed
 from data_ingestion.parsing.scanner import Records
 
 # Shorter headers are not looked for: a row of data may well have the names of one or two columns as
@@ -36,6 +40,17 @@ def parse_fields(record: bytes, dialect: Dialect) -> list[str]:
     """Return the fields of one record that keeps the rules of CSV."""
     text = io.StringIO(record.decode(), newline="")
     return next(csv.reader(text, delimiter=dialect.delimiter, quotechar=dialect.quotechar))
+
+
+def other_delimiter(line: bytes, dialect: Dialect, contract: Contract) -> str | None:
+    """Return the common delimiter with which a line is a header of the contract, or None."""
+    for delimiter in DELIMITERS.replace(dialect.quotechar, ""):
+        try:
+            name_columns(parse_fields(line, replace(dialect, delimiter=delimiter)), contract)
+            return delimiter
+        except (InputError, csv.Error):
+            continue
+    return None
 
 
 class HeaderFinder:
@@ -74,11 +89,8 @@ class HeaderFinder:
         Raises:
             InputError: A record has most of the header's names, but not each in its column.
         """
-        buffer = np.frombuffer(data, np.uint8)
         candidates = np.flatnonzero(sound)
-        for position, allowed in enumerate(self._allowed):
-            offsets = np.minimum(records.starts[candidates] + position, len(buffer) - 1)
-            candidates = candidates[allowed[buffer[offsets]]]
+        candidates = narrowed(data, records.starts, records.stops, candidates, self._allowed)
         return [index for index in candidates.tolist() if self._is_header(data, records, index)]
 
     def _is_header(self, data: bytes, records: Records, index: int) -> bool:
@@ -87,9 +99,12 @@ class HeaderFinder:
         if names == self._names:
             return True
         if 2 * len(self._known.intersection(names)) > len(self._names):
+            is_reordered = sorted(names) == sorted(self._names)
+            order = "the columns in another order" if is_reordered else "other columns"
+            table = "" if is_reordered else ", and load the second part with --table NAME"
             raise InputError(
-                f"line {records.lines[index]} is another header, with other columns than the first "
-                f"or in another order ({printable(', '.join(names), 80)}): split the file there"
+                f"line {records.lines[index]} is another header, with {order} "
+                f"({printable(', '.join(names), 80)}): split the file there{table}"
             )
         return False
 

@@ -2,8 +2,8 @@
 
 A sound record keeps the rules of `scanner`, has as many fields as the header and does not repeat
 the header. Every other record becomes a reject with its line number. No record is repaired,
-shifted or padded. Empty lines are skipped and not counted. The size of the chunks and MAX_RECORD
-bound the memory for any file.
+shifted or padded. Records without any value are empty lines: they are skipped and not counted. The
+size of the chunks and MAX_RECORD bound the memory for any file.
 """
 
 from collections.abc import Iterator
@@ -45,11 +45,18 @@ class Block:
 
 
 class RecordReader:
-    """Reads records from `chunks` of UTF-8 bytes. Call `header()` first, then `blocks()`."""
+    """Reads records from `chunks` of UTF-8 bytes. Call `header()` first, then `blocks()`.
+
+    Attributes:
+        header_line: The bytes of the first record with a value, once `header()` has found it.
+        blank_lines: Whether records of blank fields, such as `,,`, precede the header.
+    """
 
     def __init__(
         self, chunks: Iterator[bytes], dialect: Dialect, max_record: int = MAX_RECORD
     ) -> None:
+        self.header_line = b""
+        self.blank_lines = False
         self._chunks = chunks
         self._dialect = dialect
         self._scanner = RecordScanner(dialect)
@@ -60,7 +67,7 @@ class RecordReader:
         self._ended = False
 
     def header(self) -> list[str]:
-        """Return the fields of the first record.
+        """Return the fields of the first record with a value.
 
         Raises:
             InputError: The file has no record, or its first one has broken quotes, is not UTF-8 or
@@ -72,8 +79,11 @@ class RecordReader:
             records = self._scanner.scan(data, 0, self._line, final, limit=1)
             self._check_text(data, records.consumed)
             self._advance(data, records)
+            start = records.starts[0] if len(records.lines) else records.consumed
+            self.blank_lines |= bool(data[:start].strip(b" \r\n"))
             if not len(records.lines):
                 continue
+            self.header_line = data[start : records.stops[0]]
             if records.broken:
                 raise InputError(f"line {records.lines[0]}, the header: {records.broken[0]}")
             if b"\0" in data[: records.consumed]:
@@ -82,7 +92,7 @@ class RecordReader:
                 raise InputError(
                     f"has {records.fields[0]:,} columns: at most {MAX_COLUMNS:,} are allowed"
                 )
-            fields = parse_fields(data[records.starts[0] : records.stops[0]], self._dialect)
+            fields = parse_fields(self.header_line, self._dialect)
             self._headers = HeaderFinder(fields, self._dialect)
             return fields
         raise InputError("the file is empty: it does not even have a header")

@@ -16,14 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_ingestion.model import Dialect
+from data_ingestion.parsing.blanks import Integers, blank_finder
 
 LF, CR = 10, 13
-Integers = NDArray[np.int64]
 
 
 @dataclass
 class Records:
-    """The records of a buffer without its empty lines. Each array has one item per record.
+    """The records of a buffer that have a value. Each array has one item per record.
 
     Attributes:
         starts: The offset of each record's first byte.
@@ -76,6 +76,7 @@ def scan_fast(data: bytes, line: int, dialect: Dialect) -> Records:
     fields = np.diff(delimiters, prepend=0) + 1
     length = stops - starts - 1
     filled = (length > 1) | ((length == 1) & (buffer[starts] != CR))
+    filled[blank_finder(dialect).find(data, starts, stops)] = False
     return Records(
         starts=starts[filled],
         stops=stops[filled],
@@ -131,6 +132,7 @@ class RecordScanner:
         self._record = re.compile(f"{cell}(?:{delimiter}{cell})*+".encode())
         self._cell = re.compile(f"{quoted}|{delimiter}".encode())
         self._quote, self._delimiter = dialect.quotechar.encode(), dialect.delimiter.encode()
+        self._blanks = blank_finder(dialect)
 
     def scan(
         self, data: bytes, start: int, line: int, final: bool, limit: int | None = None
@@ -151,7 +153,7 @@ class RecordScanner:
             stop, reason = self._record_at(data, start, final)
             if stop is None:
                 break
-            if data[start:stop].rstrip(b"\r\n"):
+            if not self._blanks.is_blank(data[start:stop]):
                 if reason:
                     broken[len(found)] = reason
                 found.append((start, stop, line, self._count_fields(data, start, stop)))

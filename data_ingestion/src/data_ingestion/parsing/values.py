@@ -1,13 +1,18 @@
 """Parse blocks of sound records with pandas into one array of bytes per column."""
 
 import io
+from collections.abc import Sequence
+from dataclasses import replace
+from operator import attrgetter
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from data_ingestion.contracts import Columns
-from data_ingestion.model import Dialect
-from data_ingestion.parsing.records import Block
+from data_ingestion.model import Dialect, Reject
+from data_ingestion.parsing.records import MAX_REJECTS_KEPT, Block, reject_text
+from data_ingestion.parsing.scanner import scan_fast
 
 TEXT = pd.ArrowDtype(pa.large_string())
 BYTES = pa.large_binary()
@@ -57,3 +62,67 @@ def _as_bytes(series: pd.Series) -> pa.Array:
     if isinstance(values, pa.ChunkedArray):
         values = values.combine_chunks()
     return values.cast(BYTES)
+
+
+def reject_incomplete(
+    block: Block,
+    values: list[pa.Array],
+    columns: Columns,
+    required: Sequence[str],
+    dialect: Dialect,
+) -> tuple[Block, list[pa.Array]]:
+    """Turn the records that lack a required value into rejects.
+
+    A totals row or a note is such a record. A value of whitespace counts as missing.
+
+    Args:
+        block: The records.
+        values: Their values, from `read_values`.
+        columns: The table's columns.
+        required: The names of the required columns.
+        dialect: How the block is written.
+
+    Returns:
+        The block with more rejects, and the values of the remaining records.
+    """
+    incomplete: dict[int, str] = {}
+    for name in required:
+        for index in _missing(values[columns.names.index(name)]):
+            incomplete.setdefault(index, f"no value in {name}")
+    if not incomplete:
+        return block, values
+    records = scan_fast(block.data, 1, dialect)
+    rejects = [
+        Reject(
+            int(block.line_numbers[index]),
+            reject_text(block.data[records.starts[index] : records.stops[index]]),
+            reason,
+        )
+        for index, reason in sorted(incomplete.items())[:MAX_REJECTS_KEPT]
+    ]
+    complete = np.ones(len(block.line_numbers), bool)
+    complete[list(incomplete)] = False
+    rest = replace(
+        block,
+        line_numbers=block.line_numbers[complete],
+        rejects=sorted(block.rejects + rejects, key=attrgetter("line_number")),
+        rejected=block.rejected + len(incomplete),
+    )
+    return rest, [column.filter(pa.array(complete)) for column in values]
+
+
+def _missing(column: pa.Array) -> list[int]:
+    """Return the indexes of the values that are empty or whitespace only."""
+    _, offsets, data = column.buffers()
+    bounds = np.frombuffer(offsets, np.int64)[column.offset : column.offset + len(column) + 1]
+    first_bytes = np.frombuffer(data or b"\0", np.uint8).take(bounds[:-1], mode="clip")
+    # UTF-8 writes whitespace with a first byte up to 0x20, or from 0xC2 on. That rules out almost
+    # every value.
+    maybe = (bounds[1:] == bounds[:-1]) | (first_bytes <= 0x20) | (first_bytes >= 0xC2)
+    suspects = np.flatnonzero(maybe)
+    texts = column.take(pa.array(suspects)).to_pylist() if len(suspects) else []
+    return [
+        index
+        for index, text in zip(suspects.tolist(), texts, strict=True)
+        if not text.decode().strip()
+    ]

@@ -33,6 +33,8 @@ COPY_END = b"\xff\xff"
 EPOCH = datetime(2000, 1, 1, tzinfo=UTC)  # Postgres counts microseconds from here
 
 Hashes = NDArray[np.void]  # items of the type HASH
+Integers = NDArray[np.int64]
+Flags = NDArray[np.bool_]
 
 
 def encode(values: list[pa.Array]) -> pa.Array:
@@ -62,7 +64,7 @@ def hash_rows(rows: pa.Array) -> Hashes:
     return _hash(_items(rows))
 
 
-def hash_occurrences(rows: pa.Array, numbers: NDArray[np.int64]) -> Hashes:
+def hash_occurrences(rows: pa.Array, numbers: Integers) -> Hashes:
     """Return the hash of each encoded row as the n-th equal one of its file.
 
     For n = 1 the result is the row's own hash.
@@ -84,15 +86,21 @@ def _items(rows: pa.Array) -> NDArray[Any]:
     return items
 
 
-def is_in(hashes: Hashes, known: bytes) -> NDArray[np.bool_]:
+def is_in(hashes: Hashes, known: bytes) -> Flags:
     """Return for each hash whether it is one of `known`, which holds hashes of 16 bytes each."""
     size = HASH.itemsize
     values, value_set = (
         pa.Array.from_buffers(pa.binary(size), len(data) // size, [None, pa.py_buffer(data)])
         for data in (hashes.tobytes(), known)
     )
-    flags: NDArray[np.bool_] = pc.is_in(values, value_set=value_set).to_numpy(zero_copy_only=False)
+    flags: Flags = pc.is_in(values, value_set=value_set).to_numpy(zero_copy_only=False)
     return flags
+
+
+def uuid_array(hashes: Hashes) -> str:
+    """Return the hashes as the text of a Postgres array of uuids."""
+    digits = hashes.tobytes().hex()
+    return "{" + ",".join(digits[at : at + 32] for at in range(0, len(digits), 32)) + "}"
 
 
 def copy_of(hashes: Hashes) -> bytes:
@@ -108,12 +116,12 @@ class Rows:
 
     encoded: pa.Array
     hashes: Hashes
-    line_numbers: NDArray[np.int64]
+    line_numbers: Integers
 
     def __len__(self) -> int:
         return len(self.encoded)
 
-    def where(self, mask: NDArray[np.bool_]) -> "Rows":
+    def where(self, mask: Flags) -> "Rows":
         """Return the rows for which `mask` is true."""
         return Rows(self.encoded.filter(pa.array(mask)), self.hashes[mask], self.line_numbers[mask])
 

@@ -1,4 +1,6 @@
-"""The load log of the schema `raw` (`_loads`, `_rejects`), and the lock that orders loads.
+"""The load log of the schema `raw` (`_loads`, `_rejects`, `_duplicates`), and the lock of loads.
+
+The lock orders the loads of a table.
 
 Every function works inside the caller's transaction, on the caller's cursor.
 """
@@ -54,18 +56,38 @@ create table if not exists raw._rejects (
 alter table raw._loads add column if not exists loads_gone bigint not null default 0;
 create index if not exists _loads_gone on raw._loads (table_name) where loads_gone > 0;
 create index if not exists _rejects_load on raw._rejects (table_name, load_id);
+-- The columns of the hashes exist if and only if the table _duplicates does.
+alter table raw._loads
+    add column if not exists first_row_hash uuid,
+    add column if not exists last_row_hash uuid;
+create table if not exists raw._duplicates (
+    table_name text not null,
+    load_id bigint not null,
+    row_hash uuid not null,
+    source_line bigint not null,
+    dropped bigint not null
+);
+create index if not exists _duplicates_load on raw._duplicates (table_name, load_id);
 comment on table raw._loads is 'One row per attempt to load a file';
 comment on column raw._loads.loads_gone is
     'Earlier loads known to be without rows when this one read its file again';
+comment on column raw._loads.first_row_hash is
+    'The _row_hash of the first row of the file that was loaded or is a duplicate';
+comment on column raw._loads.last_row_hash is
+    'The _row_hash of the last row of the file that was loaded or is a duplicate';
 comment on table raw._rejects is 'Lines that could not be loaded, and the reasons';
+comment on table raw._duplicates is
+    'Rows that were dropped because the same file has an equal row before them';
+comment on column raw._duplicates.source_line is 'The line of the first of the dropped rows';
+comment on column raw._duplicates.dropped is 'How many dropped rows this row stands for';
 """
 
 
 def create_tables(cursor: Cursor) -> None:
-    """Create raw._loads and raw._rejects, and add columns and indexes that older ones lack."""
+    """Create the tables of the load log, and add columns and indexes that older ones lack."""
     query = (
         "select num_nulls(to_regclass('raw._loads'), to_regclass('raw._rejects'),"
-        " to_regclass('raw._loads_gone')) > 0"
+        " to_regclass('raw._loads_gone'), to_regclass('raw._duplicates')) > 0"
     )
     if fetch_value(cursor, query):
         lock(cursor, "_loads")
@@ -211,10 +233,11 @@ def write(cursor: Cursor, load: Load) -> None:
     cursor.execute(
         "insert into raw._loads (table_name, load_id, source_file, file_size, file_sha256,"
         " status, error, rows_read, rows_loaded, rows_duplicate, rows_rejected, started_at,"
-        " finished_at, duplicates, loads_gone) values (%(table)s, %(load_id)s, %(source_file)s,"
-        " %(file_size)s, %(file_sha256)s, %(status)s, %(error)s, %(rows_read)s, %(rows_loaded)s,"
-        " %(rows_duplicate)s, %(rows_rejected)s, %(started_at)s, clock_timestamp(),"
-        " %(duplicates)s, %(loads_gone)s)",
+        " finished_at, duplicates, loads_gone, first_row_hash, last_row_hash) values"
+        " (%(table)s, %(load_id)s, %(source_file)s, %(file_size)s, %(file_sha256)s, %(status)s,"
+        " %(error)s, %(rows_read)s, %(rows_loaded)s, %(rows_duplicate)s, %(rows_rejected)s,"
+        " %(started_at)s, clock_timestamp(), %(duplicates)s, %(loads_gone)s, %(first_row_hash)s,"
+        " %(last_row_hash)s)",
         vars(load),
     )
     execute_values(

@@ -83,7 +83,7 @@ def _reset_if_empty(cursor: Cursor, table: str) -> bool:
         return False
     cursor.execute(SQL("truncate {}").format(relation(table)))
     # `create_indexes` makes the indexes after the rows. An existing unique index would refuse the
-    # duplicates that `delete_duplicates` deletes later, and an existing block range index would
+    # duplicates that the load deletes later, and an existing block range index would
     # leave the new pages unsummarised.
     for suffix in INDEXES:
         index = Identifier("raw", _index_name(table, suffix))
@@ -138,28 +138,6 @@ def existing_hashes(cursor: Cursor, table: str, hashes: IO[bytes]) -> bytes:
         " where _row_hash = any(array(select hash from lookup))"
     ).format(relation(table))
     return bytes(fetch_value(cursor, query))
-
-
-def delete_duplicates(cursor: Cursor, table: str, first_line: int) -> int:
-    """Delete all but the first of equal rows, from line `first_line` of their file on.
-
-    The table has the rows of this file only, and no unique index yet.
-
-    Returns:
-        The number of deleted rows.
-    """
-    statement = SQL(
-        "delete from {} as row using ("
-        " select _row_hash, min(_source_line) as first_line from {} where _source_line >= %s"
-        " group by _row_hash having count(*) > 1"
-        ") as repeated"
-        " where row._row_hash = repeated._row_hash and row._source_line > repeated.first_line"
-    ).format(relation(table), relation(table))
-    # The table is new, so the planner has no statistics. It would expect a few groups and build a
-    # hash table that exceeds its memory. A sort keeps within it.
-    cursor.execute("set local enable_hashagg = off")
-    cursor.execute(statement, (first_line,))
-    return cursor.rowcount
 
 
 def copy_statement(cursor: Cursor, table: str, columns: Columns, freeze: bool) -> str:
