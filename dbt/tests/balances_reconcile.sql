@@ -3,9 +3,9 @@
     error_if = "> count(*) filter (where kind = 'gap')"
 ) }}
 
--- The balances of an account form one path through all its transactions. Each failing row is a break
--- that nobody has accepted. Gaps alone (missing statements) only warn, because the rows that are there
--- are right.
+-- The balances of an account form one path through all its transactions. Each failing row is a
+-- break that nobody has accepted. Gaps alone (missing statements) only warn, because the rows that
+-- are there are right.
 select
     account_number,
     kind,

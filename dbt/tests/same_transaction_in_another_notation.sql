@@ -20,10 +20,10 @@ transactions as (
     select transactions.*
     from days_of_several_loads as days
     cross join lateral (
-        select * from {{ ref('transactions') }} as transactions
+        select * from {{ ref('transactions') }}
         where
-            transactions.account_number = days.account_number
-            and transactions.transaction_date = days.transaction_date
+            account_number = days.account_number
+            and transaction_date = days.transaction_date
         offset 0
     ) as transactions
 
@@ -41,11 +41,14 @@ repeated as (
         transactions.*,
         pairs.first_transaction_id,
         sum(
-            hash_numeric_extended({{ balance_before() }}, 0)::numeric
-            - hash_numeric_extended(balance_amount, 0)
-        ) over (partition by account_number, transaction_date) as day_hash_sum
+            hash_numeric_extended(edges.balance_before, 0)::numeric
+            - hash_numeric_extended(edges.balance_after, 0)
+        ) over (
+            partition by transactions.account_number, transactions.transaction_date
+        ) as day_hash_sum
     from transactions
     inner join pairs using (transaction_id)
+    cross join {{ row_of('pairs.transaction_id', 'transaction_edges') }} as edges
 
 )
 

@@ -138,8 +138,8 @@ blocks as (
 
 ),
 
--- A path that begins where the path of the day before ends has no other reading. The walk steps over
--- the other days only.
+-- A path that begins where the path of the day before ends has no other reading. The walk steps
+-- over all other days.
 fixed_or_walked as (
 
     select

@@ -2,11 +2,7 @@
 with raw_rows as (
 
     select * from {{ source('raw', 'transactions') }}
-    {% if var('other_notation') != 'drop' -%}
-    where false
-    {%- elif is_incremental() -%}
-    where _load_id > (select coalesce(max(_load_id), 0) from {{ this }})
-    {%- endif %}
+    where {{ "true" if var('other_notation') == 'drop' else "false" }}
 
 ),
 
@@ -22,7 +18,11 @@ select
     raw_rows._source_file,
     raw_rows._source_line
 from raw_rows
-where not exists (
-    select 1 from staged
-    where staged.transaction_id = raw_rows._row_hash
-)
+where
+    {% if is_incremental() -%}
+    raw_rows._load_id > (select coalesce(max(dropped._load_id), 0) from {{ this }} as dropped)
+    and {% endif -%}
+    not exists (
+        select 1 from staged
+        where staged.transaction_id = raw_rows._row_hash
+    )

@@ -138,10 +138,10 @@ comparable as (
     where
         (staged.account_number, staged.transaction_date)
         in (select
-            account_number,
-            transaction_date
-        from renamed)
-        and staged.transaction_id not in (select transaction_id from renamed)
+            new_rows.account_number,
+            new_rows.transaction_date
+        from renamed as new_rows)
+        and staged.transaction_id not in (select new_rows.transaction_id from renamed as new_rows)
     {% endif %}
 
 ),

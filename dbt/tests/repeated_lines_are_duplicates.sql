@@ -1,0 +1,52 @@
+{{ config(severity = 'warn') }}
+
+-- The loader drops a line that an earlier line of the same file equals. Such a line can be a
+-- transaction of its own: 100 in, 100 out, 100 in. Where the balances need it, balance_breaks reports
+-- it. On the first and the last day of an account, the balances fit with and without it.
+with duplicates as (
+
+    select
+        row_hash,
+        load_id,
+        source_line
+    from {{ source('raw', '_duplicates') }}
+    where table_name = 'transactions'
+
+),
+
+-- First and last days that close on themselves.
+days as (
+
+    select
+        account_number,
+        transaction_date,
+        _balances_before
+    from {{ ref('daily_account_flows') }}
+    where cardinality(_balance_starts) = 0 and not _is_in_block
+
+),
+
+open_days as (
+
+    select
+        days.account_number,
+        days.transaction_date
+    from days
+    inner join {{ ref('reconciliation') }} as accounts using (account_number)
+    where
+        days._balances_before is null
+        or days.transaction_date = accounts.last_transaction_date
+
+)
+
+select
+    edges.account_number,
+    edges.transaction_date,
+    edges.balance_before,
+    edges.balance_after,
+    edges._source_file,
+    duplicates.source_line,
+    edges._source_line as equal_line
+from duplicates
+inner join {{ ref('transaction_edges') }} as edges on duplicates.row_hash = edges.transaction_id
+inner join open_days using (account_number, transaction_date)
