@@ -1,6 +1,6 @@
 -- Each load must have the same number of rows in raw and in staging, including the rows that
--- staging dropped on request (see dropped_transactions). The test also fails if rows were deleted from raw,
--- because such rows stay in staging until `dbt run --full-refresh`.
+-- staging dropped on request (see dropped_transactions). The test also fails if rows were deleted
+-- from raw, because such rows stay in staging until `dbt run --full-refresh`.
 with raw_loads as (
 
     select

@@ -1,8 +1,8 @@
 {{ config(severity = 'warn') }}
 
 -- The loader drops a line that an earlier line of the same file equals. Such a line can be a
--- transaction of its own: 100 in, 100 out, 100 in. Where the balances need it, balance_breaks reports
--- it. On the first and the last day of an account, the balances fit with and without it.
+-- transaction of its own: 100 in, 100 out, 100 in. Where the balances need it, balance_breaks
+-- reports it. On the first and the last day of an account, the balances fit with and without it.
 with duplicates as (
 
     select

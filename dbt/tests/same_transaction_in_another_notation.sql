@@ -15,15 +15,22 @@ with days_of_several_loads as (
 
 ),
 
+candidates as not materialized (
+
+    select * from {{ ref('transactions') }}
+
+),
+
 transactions as (
 
     select transactions.*
     from days_of_several_loads as days
     cross join lateral (
-        select * from {{ ref('transactions') }}
+        select candidates.*
+        from candidates
         where
-            account_number = days.account_number
-            and transaction_date = days.transaction_date
+            candidates.account_number = days.account_number
+            and candidates.transaction_date = days.transaction_date
         offset 0
     ) as transactions
 

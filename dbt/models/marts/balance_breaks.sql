@@ -224,14 +224,16 @@ final as (
             when needed_duplicates.source_line is not null
                 then format(
                     'Line %s of %s was dropped as a duplicate, but the balances need it. '
-                    'Load the file again and keep duplicates.',
+                    'Load the file again with DUPLICATES=keep.',
                     needed_duplicates.source_line, needed_duplicates.source_file
                 )
             when breaks.kind = 'gap'
                 then
                     'No loaded file covers the time between these rows. Load the missing statement.'
             when breaks.kind = 'doubled'
-                then 'Both rows are the same step of the balance. One of them is surplus.'
+                then
+                    'Both rows are the same step of the balance, so one of them is surplus. If only their '
+                    'notation differs, set other_notation to drop. Otherwise remove the wrong file.'
             else
                 'A row between these two is missing, or one of them is misread, belongs to another '
                 'account or is no transaction.'
