@@ -230,7 +230,7 @@ test-bad-input: install
 test-faults: export FAULTS := full
 test-faults: export PYTEST_ADDOPTS += --verbose -m ''
 test-faults: export RELIABILITY_RESULTS := $(abspath .state/reliability)
-test-faults: install install-. faketime ## Run all fault tests in full and write their tables to docs/reliability.md
+test-faults: install install-. install-benchmarks faketime ## Run all fault tests in full and write their tables to docs/reliability.md
 	@rm -rf $(RELIABILITY_RESULTS) && mkdir -p $(RELIABILITY_RESULTS)
 	@$(MAKE) --no-print-directory --jobs=2 --keep-going \
 	    test-faults-stacks test-faults-warehouse test-bad-input; ended=$$?; \

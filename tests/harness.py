@@ -175,10 +175,10 @@ def assert_consistent(
     return compared
 
 
-def publish(table: str, rows: Iterable[list]) -> None:
+def publish(table: str, rows: Iterable[list], columns: list[str] = COLUMNS) -> None:
     """Write a table of results to the folder that RELIABILITY_RESULTS names, if it is set.
 
-    A row replaces the earlier row of the same fault.
+    A row replaces the earlier row with the same first cell, such as the fault.
     """
     folder, rows = os.environ.get("RELIABILITY_RESULTS"), {row[0]: row for row in rows}
     if not folder or not rows:
@@ -187,7 +187,7 @@ def publish(table: str, rows: Iterable[list]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     before = json.loads(path.read_text())["rows"] if path.exists() else []
     merged = list(({row[0]: row for row in before} | rows).values())
-    path.write_text(json.dumps({"columns": COLUMNS, "rows": merged}, indent=1) + "\n")
+    path.write_text(json.dumps({"columns": columns, "rows": merged}, indent=1) + "\n")
 
 
 @dataclass

@@ -45,7 +45,7 @@ def test_the_page_has_a_placeholder_for_each_table(script, tmp_path, monkeypatch
     page = tmp_path / "page.md"
     page.write_text(script.PAGE.read_text())
     monkeypatch.setattr(script, "PAGE", page)
-    names = ["loader_faults", "dag_faults", "bad_input", "balance_chain"]
+    names = ["loader_faults", "dag_faults", "bad_input", "wrong_meaning", "balance_chain"]
     for name in names:
         (tmp_path / f"{name}.json").write_text(json.dumps(TABLE))
     script.main(tmp_path)

@@ -84,7 +84,7 @@ def workbook(
             parts[f"xl/{name}.xml"] = f"<{root}>{content}</{root}>"
     book = f"<workbook>{properties}<sheets>{sheets}</sheets>{calculation}</workbook>"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("[Content_Types].xml", f'<Types xmlns="{PACKAGE}/content-types"/>')
+        archive.writestr("[Content_Types].xml", _content_types(strings is not None))
         document = _relation("main", f"{office}/officeDocument", "xl/workbook.xml")
         archive.writestr("_rels/.rels", _relations(document))
         archive.writestr("xl/_rels/workbook.xml.rels", _relations(relations))
@@ -100,3 +100,14 @@ def _relation(id_: str, type_: str, target: str) -> str:
 
 def _relations(content: str) -> str:
     return f'<Relationships xmlns="{PACKAGE}/relationships">{content}</Relationships>'
+
+
+def _content_types(has_strings: bool) -> str:
+    """Return the types by which other programs find the parts of a workbook."""
+    kinds = {"workbook": "sheet.main"} | ({"sharedStrings": "sharedStrings"} if has_strings else {})
+    types = (
+        f'<Override PartName="/xl/{part}.xml" ContentType="'
+        f'application/vnd.openxmlformats-officedocument.spreadsheetml.{kind}+xml"/>'
+        for part, kind in kinds.items()
+    )
+    return f'<Types xmlns="{PACKAGE}/content-types">{"".join(types)}</Types>'
