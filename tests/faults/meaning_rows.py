@@ -114,8 +114,8 @@ SWAPPED = HEADER.replace("WITHDRAWAL", "?").replace("DEPOSIT", "WITHDRAWAL").rep
 NEGATIVE = WEEK.replace('"1,500.00 "', '"-1,500.00 "').replace("80.40 ,,", "-80.40 ,,")
 ALTERED = WEEK.replace('"1,500.00 "', '"1,050.00 "')
 ROWS = [
-    Case("equal lines that are two transactions", TWICE_TRUTH, (TWICE,), (DO_NOT_ADD_UP,),
-         EVERY_FORM),
+    Case("equal lines that are two transactions", TWICE_TRUTH, (TWICE,),
+         ("repeated_lines_are_duplicates",), EVERY_FORM),
     Case("equal lines that are two transactions",
          "{a} 2024-06-01 -7.00 0.00 FEE" + TWICE_TRUTH, (AFTER_A_DAY + TWICE,), (DO_NOT_ADD_UP,),
          "csv gz xlsx"),

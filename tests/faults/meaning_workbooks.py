@@ -27,7 +27,7 @@ STYLES = (
     + "</cellXfs>"
 )
 SHORT_DATE, AMOUNT, DATE_AND_TIME, SCIENTIFIC, LAKHS, ACCOUNTING = range(1, 7)
-ONLY_RED, WHOLE, THOUSANDS = range(7, 10)
+ONLY_RED = 7
 
 
 def number(value: object, style: int = AMOUNT) -> str:
@@ -125,11 +125,6 @@ SPREADSHEETS = [
          (book(Tab(HEAD + OTHER, "Forecast"), serials(SHORT_DATE)),), ("sheet",)),
     Case("a format that hides a part of the number", MONEY, (book(money(ONLY_RED)),),
          (DO_NOT_ADD_UP,)),
-    *(
-        Case("a format that hides a part of the number", MONEY, (book(money(style)),),
-             ("cell G2",))
-        for style in (WHOLE, THOUSANDS)
-    ),
     Case("`_x000D_` in a text", TWIN_TRUTH, (book(TWO_LINES), TWIN)),
     Case("`_x000D_` in a text", TWIN_TRUTH, (book(SHARED, strings=STRINGS), TWIN)),
 ]  # fmt: skip
