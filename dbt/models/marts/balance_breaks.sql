@@ -232,9 +232,9 @@ final as (
                     'No loaded file covers the time between these rows. Load the missing statement.'
             when breaks.kind = 'doubled'
                 then
-                    'Both rows are the same step of the balance, so one of them is surplus. If only '
-                    'their notation differs, set other_notation to drop. Otherwise remove the wrong '
-                    'file.'
+                    'Both rows are the same step of the balance, so one of them is surplus. '
+                    'If only their notation differs, set other_notation to drop. '
+                    'Otherwise remove the wrong file.'
             else
                 'A row between these two is missing, or one of them is misread, belongs to another '
                 'account or is no transaction.'
