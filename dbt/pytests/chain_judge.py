@@ -5,9 +5,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import NamedTuple
 
 import chain_oracle
+from bank import Break
 from mutations import Spoiled
 from statements import Row, edges_by_day
 
@@ -18,18 +18,6 @@ UNSEEN = "unseen outside the limits"
 
 
 Change = tuple[date, chain_oracle.Edge, int]
-
-
-class Break(NamedTuple):
-    """A row of marts.balance_breaks. Amounts are in cents, lines are (file, line)."""
-
-    kind: str
-    date_before: date
-    balance_before: int | None
-    date_after: date
-    balance_after: int | None
-    line_before: tuple[str, int]
-    line_after: tuple[str, int]
 
 
 @dataclass

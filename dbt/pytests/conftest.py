@@ -74,36 +74,42 @@ class Warehouse:
 
     def load_files(self, files: Mapping[int, Sequence[dict[str, str]]]) -> None:
         """Write the rows of each load id to raw. Rows that raw has already are left out."""
-        records, loads = [], []
+        records, loads, duplicates = [], [], []
         for load_id, rows in files.items():
-            keys = []
+            file, hashes = f"file_{load_id}.csv", []
             for line, row in enumerate(rows, start=2):
                 values = [row.get(column, "") for column in VALUES]
                 details = row.get("details", "")
-                keys.append(str(uuid.uuid5(uuid.NAMESPACE_OID, repr(values) + details)))
-                file = f"file_{load_id}.csv"
-                records.append((*values, details, keys[-1], load_id, line, file))
-            loads.append((load_id, *((keys[0], keys[-1]) if keys else (None, None))))
+                key = str(uuid.uuid5(uuid.NAMESPACE_OID, repr(values) + details))
+                if key in hashes:
+                    duplicates.append((load_id, key, line))
+                else:
+                    records.append((*values, details, key, load_id, line, file))
+                hashes.append(key)
+            loads.append((load_id, file, *(hashes[:1] or [None]), *(hashes[-1:] or [None])))
+        self.insert(
+            f"raw.transactions ({', '.join(VALUES)}, transaction_details, _row_hash, _load_id,"
+            " _source_line, _source_file, chq_no, _loaded_at)",
+            records,
+            "(" + "%s, " * (len(VALUES) + 5) + "'', now())",
+        )
+        self.insert(
+            "raw._loads (table_name, load_id, source_file, first_row_hash, last_row_hash, status,"
+            " started_at, finished_at)",
+            loads,
+            "('transactions', %s, %s, %s, %s, 'loaded', now(), now())",
+        )
+        self.insert("raw._duplicates", duplicates, "('transactions', %s, %s, %s, 1)")
+
+    def insert(self, table: str, records: Sequence[Sequence[object]], template: str) -> None:
+        """Insert records as the loader. Records that a unique key excludes are left out."""
         password = os.environ["LOADER_PASSWORD"]
         with (
             psycopg2.connect(dbname=self.name, user="loader", password=password) as connection,
             connection.cursor() as cursor,
         ):
-            psycopg2.extras.execute_values(
-                cursor,
-                f"insert into raw.transactions ({', '.join(VALUES)}, transaction_details,"
-                " _row_hash, _load_id, _source_line, _source_file, chq_no, _loaded_at) values %s"
-                " on conflict do nothing",
-                records,
-                template="(" + ", ".join(["%s"] * (len(VALUES) + 5)) + ", '', now())",
-            )
-            psycopg2.extras.execute_values(
-                cursor,
-                "insert into raw._loads (table_name, load_id, first_row_hash, last_row_hash,"
-                " status, started_at, finished_at) values %s",
-                loads,
-                template="('transactions', %s, %s, %s, 'loaded', now(), now())",
-            )
+            statement = f"insert into {table} values %s on conflict do nothing"
+            psycopg2.extras.execute_values(cursor, statement, records, template=template)
 
     @property
     def environment(self) -> dict[str, str]:

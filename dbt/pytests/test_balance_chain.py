@@ -6,88 +6,20 @@ Each scenario puts all its accounts into one warehouse, because the start of dbt
 import json
 import os
 import random
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence, Set
+from collections import Counter
+from collections.abc import Sequence, Set
 from dataclasses import replace
 from datetime import date
-from itertools import count
 from pathlib import Path
 
 import chain_oracle
-from chain_judge import ACCEPTED, EXPLAINED, NAMED, UNSEEN, Break, Judge
+from bank import Bank, Break, Closings
+from chain_judge import ACCEPTED, EXPLAINED, NAMED, UNSEEN, Judge
 from conftest import Warehouse
 from mutations import MUTATIONS, spoil, stated_limit
 from statements import Row, displace, edges_by_day, files, statement
 
 MUTATED = 1_000
-CLOSINGS = """
-    select account_number, transaction_date, (closing_balance * 100)::bigint
-    from marts.daily_account_flows
-"""
-BREAKS = """
-    select account_number, kind, date_before, (balance_before * 100)::bigint, date_after,
-           (balance_after * 100)::bigint, source_file_before, source_line_before,
-           source_file_after, source_line_after
-    from marts.balance_breaks
-"""
-STATES = """
-    select account_number, state, (opening_balance * 100)::bigint, (closing_balance * 100)::bigint,
-           (deposit_amount * 100)::bigint, (withdrawal_amount * 100)::bigint, transaction_count,
-           break_count, first_transaction_date, last_transaction_date
-    from marts.reconciliation
-"""
-
-Closings = dict[tuple[str, date], int | None]
-
-
-class Breaks(dict[str, list[Break]]):
-    """The reported breaks by account; none for an account without an entry."""
-
-    def __missing__(self, account: str) -> list[Break]:
-        return []
-
-
-class Bank:
-    """Loads statements into a warehouse, and remembers which rows are in which file."""
-
-    def __init__(self, warehouse: Warehouse) -> None:
-        self.warehouse = warehouse
-        self.files: dict[str, dict[str, Sequence[Row]]] = defaultdict(dict)
-        self._load_ids = count(1)
-
-    def load(self, pieces: Iterable[Sequence[Row]]) -> None:
-        """Load each piece as a file, and run dbt."""
-        loads = {}
-        for piece in filter(None, pieces):
-            load_id = next(self._load_ids)
-            loads[load_id] = [row.values() for row in piece]
-            for account in {row.account for row in piece}:
-                self.files[account][f"file_{load_id}.csv"] = piece
-        self.warehouse.load_files(loads)
-        assert self.warehouse.dbt("run").success
-
-    def breaks(self) -> Breaks:
-        """Return the reported breaks by account."""
-        found = Breaks()
-        for account, *values, file, line, file_after, line_after in self._query(BREAKS):
-            broken = Break(*values, (file, line), (file_after, line_after))
-            found.setdefault(account, []).append(broken)
-        return found
-
-    def closings(self) -> Closings:
-        """Return the closing balances by account and day."""
-        return {(account, day): balance for account, day, balance in self._query(CLOSINGS)}
-
-    def states(self) -> dict[str, tuple]:
-        """Return marts.reconciliation by account."""
-        return {account: tuple(values) for account, *values in self._query(STATES)}
-
-    def reports(self) -> list[list[tuple]]:
-        """Return all that the project says about the balances."""
-        return [sorted(self._query(sql), key=str) for sql in (BREAKS, CLOSINGS, STATES)]
-
-    def _query(self, sql: str) -> list[tuple]:
-        return self.warehouse.query("reporter", sql)
 
 
 def wrong_closings(rows: Sequence[Row], found: Closings) -> list[str]:
@@ -205,6 +137,28 @@ def wrong_states(rows: Sequence[Row], states: dict[str, tuple]) -> list[str]:
         and rest == expected
     )
     return [] if right else [f"{states[rows[0].account]}, not {opening, closing, *expected}"]
+
+
+def test_balances_of_opposite_sign_are_told_apart(warehouse: Warehouse) -> None:
+    """If hashes ignored signs, two rows from -1 to 1 would have the sums of a path from -2 to 2."""
+    days = [date(2024, 1, day) for day in (1, 2, 3)]
+    first, last = Row("1", days[0], -2, -2, "a"), Row("1", days[2], 3, 5, "d")
+    twice = [Row("1", days[1], 2, 1, "b"), Row("1", days[1], 2, 1, "c")]
+    bank = Bank(warehouse)
+    bank.load([[first, *twice, last]])
+    assert bank.breaks()["1"]
+    assert bank.closings()["1", days[1]] != 2
+
+
+def test_a_dropped_duplicate_is_named_if_the_balances_need_it(warehouse: Warehouse) -> None:
+    day = date(2024, 1, 1)
+    into, out = Row("1", day, 100, 100, "in"), Row("1", day, -100, 0, "out")
+    earlier, later = Row("1", date(2023, 1, 1), 5, 0, "a"), Row("1", date(2025, 1, 1), 5, 105, "b")
+    unneeded = [replace(row, account="2") for row in (into, into, later)]
+    Bank(warehouse).load([[earlier, into, out, into, later], unneeded])
+    hints = warehouse.query("reporter", "select account_number, hint from marts.balance_breaks")
+    assert [account for account, _ in hints] == ["1"]
+    assert "line 5 of file_1.csv was dropped as a duplicate" in hints[0][1].lower()
 
 
 def without_balances(rng: random.Random, rows: list[Row]) -> list[Row]:
