@@ -1,4 +1,7 @@
-{# The ends of a net that begins at a possible balance. Null if it does not, or has several starts. #}
+{#
+    The balances behind a net that begins at a possible balance. Null if the net begins at another
+    balance or has several starts.
+#}
 {% macro reached(net, first_date, last_date, balances) -%}
 case cardinality({{ net }}.starts)
                 when 1 then
@@ -20,8 +23,8 @@ case cardinality({{ net }}.starts)
 {#
     The balances that an account can have after a day with transactions without a balance.
 
-    Their position among the others is unknown. They move the balance by their net before the others,
-    behind them, or between an end and a start that differ by it.
+    The position of these transactions among the others is unknown. Their net moves the balance
+    before the others, behind them, or between an end and a start that differ by this net.
 #}
 {% macro reached_with_net(day, balances) -%}
 (
@@ -66,16 +69,17 @@ case cardinality({{ net }}.starts)
     Return a query for one step of the walk: the first of these readings of a day that fits.
 
     1. The day as it is begins at a possible balance.
-    2. A block that begins with the day does, and the day behind it begins at the block's end.
+    2. A block whose first day is this day begins at a possible balance. The day behind the block
+       begins at the block's end.
     3. The same for the day without surplus copies of its edges (see irregular_days).
-    4. The same for a path, without a surplus copy of an edge at its start.
-    5. The day closes on itself at a possible balance, but has breaks within. No end fits the day
-       behind it. (A path on the last day rather has a break before it.)
-    6. The day without surplus copies begins at another balance, and has fewer breaks than as it is.
+    4. The same for a path without a surplus copy of an edge at its start.
+    5. The day passes a possible balance and returns to it, but has breaks within. No end of the day
+       fits the day behind it. (On the last day, a path gets reading 7: the break is before it.)
+    6. The day without surplus copies begins at another balance, but has fewer breaks.
     7. The day as it is, as a break.
 
-    If the balances before the day are unknown, any path fits. The block then comes first (number 0),
-    unless the day behind begins another block at the end of this day.
+    If the balances before the day are unknown, any path fits. A block then comes first (number 0),
+    unless another block begins on the day behind, at the end of this day.
 
     The query reads the CTEs transaction_edges, blocks and ways.
 

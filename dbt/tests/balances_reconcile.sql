@@ -4,8 +4,8 @@
 ) }}
 
 -- The balances of an account form one path through all its transactions. Each failing row is a
--- break that nobody has accepted. Gaps alone (missing statements) only warn, because the rows that
--- are there are right.
+-- break that nobody has accepted. Gaps alone (missing statements) only warn, because the loaded
+-- rows are right.
 select
     account_number,
     kind,

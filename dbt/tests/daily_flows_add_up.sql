@@ -1,4 +1,4 @@
--- Incremental runs of daily_account_flows update its sums per day. The totals of the model must
+-- Incremental runs update single days of daily_account_flows. The totals of this model must still
 -- equal the totals of all transactions.
 with staged as (
 

@@ -1,6 +1,6 @@
 -- A transaction is a withdrawal or a deposit, never both. Some exports write 0.00 for the missing
--- amount, so zero counts as missing. The test
--- withdrawal_or_deposit_is_present reports rows with neither amount.
+-- amount, so zero counts as missing. The test withdrawal_or_deposit_is_present reports rows with
+-- neither amount.
 select
     transaction_id,
     account_number,

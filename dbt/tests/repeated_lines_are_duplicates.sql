@@ -1,7 +1,7 @@
 {{ config(severity = 'warn') }}
 
--- The loader drops a line that an earlier line of the same file equals. Such a line can be a
--- transaction of its own: 100 in, 100 out, 100 in. Where the balances need it, balance_breaks
+-- The loader drops a line that equals an earlier line of the same file. Such a line can be a
+-- transaction of its own: 100 in, 100 out, 100 in. If the balances need the line, balance_breaks
 -- reports it. On the first and the last day of an account, the balances fit with and without it.
 with duplicates as (
 
@@ -14,7 +14,7 @@ with duplicates as (
 
 ),
 
--- First and last days that close on themselves.
+-- Days that close on themselves. The next CTE keeps the first and last ones of each account.
 days as (
 
     select

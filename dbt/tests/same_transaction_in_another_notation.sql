@@ -1,10 +1,10 @@
 -- A bank that changes the notation of its export sends known transactions with another text. Report
--- each such row, with the row of an earlier load that means the same. To leave them out of staging,
--- run `dbt build --full-refresh` with the variable `other_notation: drop`.
+-- each such row, with the row of an earlier load that means the same. To leave the repeated rows
+-- out of staging, run `dbt build --full-refresh` with the variable `other_notation: drop`.
 --
 -- Equal rows of two loads can be two transactions: 100 in, 100 out, 100 in. A row is therefore
--- reported only if the balances do not need it: without it they have a break less, or the reported
--- rows of a day cancel each other out.
+-- reported only if the balances do not need it: its day has a break of the kind `doubled`, or the
+-- repeated rows of the day cancel each other out.
 with days_of_several_loads as (
 
     select

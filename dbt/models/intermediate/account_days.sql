@@ -4,17 +4,19 @@
     Sums and the net of the balances, per account and day.
 
     Each transaction is an edge from the balance before it to the balance after it. The net of a day
-    are its starts (balances before, less balances after, as multisets) and its ends (the other way
-    round). A day that is one path has one start and one end. A day that closes on itself has none.
+    consists of its starts (balances before, less balances after, as multisets) and its ends
+    (balances after, less balances before). A day that is one path has one start and one end. A day
+    that closes on itself has none.
 
     Four sums prove most days without a look at single edges. With D = sum(after - before) and
     Q = sum(after^2 - before^2), a path from s to e has D = e - s and Q = e^2 - s^2. So
-    s = (Q / D - D) / 2 and e = s + D. The sums of the balances' 64-bit hashes then prove these two:
-    in a path all other balances cancel out, and hash(e) - hash(s) remains. The remaining days are
+    s = (Q / D - D) / 2 and e = s + D. The sums of the balances' 64-bit hashes then prove s and e:
+    in a path, all other balances cancel out, and hash(e) - hash(s) remains. The remaining days are
     irregular, and the model irregular_days compares their edges one by one.
 
-    A row with both a withdrawal and a deposit is no transaction but a total. It is in no amount and
-    in no count. Its balance belongs to the path like any other, so the break shows the row.
+    A row with both a withdrawal and a deposit is no transaction but a total. If it has a balance,
+    it is in net_of_totals, in balance_count and in the sums that prove the path, so a break shows
+    the row. It is in no other amount or count.
 
     All sums are additive. An incremental run therefore adds the transactions that were staged after
     the previous run to the sums of their days. It recomputes a day from all its transactions in two

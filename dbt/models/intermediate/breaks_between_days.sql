@@ -1,4 +1,4 @@
--- Each day that is whole, but does not begin at a balance that the account can have.
+-- Each day that is whole but does not begin at a balance that the account can have.
 with days as not materialized (
 
     select * from {{ ref('daily_account_flows') }}
@@ -54,7 +54,8 @@ breaks as (
 
 ),
 
--- The rows of the day, of which those at its start come first: all, if it closes on itself.
+-- The rows of the day. `is_inside` marks those that do not begin at the start of the day. A day
+-- that closes on itself has no start, so none of its rows is marked.
 edges_after as (
 
     select
@@ -75,7 +76,7 @@ rows_after as (
 
 ),
 
--- The rows of the day before, of which the last one at a possible balance comes first.
+-- The rows of the day before. `is_possible` marks those that end at a possible balance.
 edges_before as (
 
     select
@@ -103,8 +104,8 @@ rows_before as (
 
 ),
 
--- If the last path consists of equal edges and a way back, it closes on itself without one of them.
--- The day after the break then has a balance of its days.
+-- Equal edges that lead from the start of the last path to its end. Without one of them, the path
+-- closes on itself. It is surplus if the day behind the break begins at a balance of the path.
 copies as (
 
     select

@@ -1,10 +1,10 @@
 {#
     Each break within an irregular day: a dangling end, and the dangling start that follows it.
 
-    The rows of the day are ordered by load and line, or against the lines in a file that begins with
-    the newest row. In this order, the n-th dangling end belongs to the n-th dangling start. The
-    balance before the day counts as an end, unless the day has a start there. The start of the next
-    day shows which end is the day's own end.
+    The rows are ordered by date, load and line. If a file begins with the newest row, its lines are
+    in reverse order. The n-th dangling end then belongs to the n-th dangling start. The balance
+    before the day counts as an end, unless the day has a start at this balance. The start of the
+    next day shows which end is the day's own end.
 #}
 with transaction_edges as not materialized (
 
@@ -142,7 +142,7 @@ dangling as (
 
 ),
 
--- With an unknown balance before the day, the first start is the start of the day.
+-- If the balance before the day is unknown, the first start is the start of the day.
 starts as (
 
     select
@@ -156,7 +156,7 @@ starts as (
 
 ),
 
--- A known balance before the day, at which no row of the day starts, dangles, too.
+-- If no row of the day starts at the known balance before the day, this balance is an end, too.
 ends as (
 
     select
@@ -203,7 +203,7 @@ ends as (
 
 ),
 
--- The loads of a day, if the transactions of each of them are whole.
+-- The starts of each load of a day. If every load is whole by itself, whole_loads lists the loads.
 load_nets as (
 
     select

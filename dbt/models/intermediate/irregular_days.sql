@@ -3,8 +3,8 @@
 {#
     The net of each day whose sums do not prove it (see account_days), edge by edge.
 
-    Equal edges may be surplus copies. A day therefore has further rows, one for each way to leave out
-    copies after which it is whole.
+    Equal edges may be surplus copies. A day therefore has further rows, one for each way of leaving
+    out copies that makes the day whole.
 #}
 with sums as (
 
@@ -109,7 +109,7 @@ compared as (
 
 ),
 
--- Four ways to find surplus copies, and whether each keeps the edge.
+-- Each edge in four ways: with all copies, and with three ways of leaving out surplus copies.
 kept as (
 
     select
@@ -123,7 +123,7 @@ kept as (
         -- A load lists a transaction as often as it happened. Another load may list it again, in
         -- another notation.
         (2, compared.copy_number <= compared.count_in_one_load),
-        -- A surplus copy from a to b leaves the start a and the end b.
+        -- A surplus copy from a to b adds the start a and the end b to the net.
         (
             3,
             compared.copy_number = 1

@@ -1,7 +1,7 @@
 {#
-    Without nested loops, the planner joins the breaks by their hash. It expects one break, and would
-    otherwise compare each of thousands with all others. It still looks up transactions one by one
-    where a lateral join leaves no other way.
+    Without nested loops, the planner uses hash joins for the breaks. It expects one break, and with
+    nested loops it would compare each of thousands with all others. It still looks up transactions
+    one by one where a lateral join leaves no other way.
 #}
 -- depends_on: {{ ref('accepted_balance_breaks') }}
 {{ config(pre_hook=["set local enable_nestloop = off", "{{ empty_first() }}"]) }}
@@ -11,7 +11,7 @@
 
     The kind of a break depends on the loads beside it. If no load spans both sides, a statement is
     missing. A load spans the days from its first to its last transaction, including duplicates of
-    earlier loads, whose first and last rows the load log knows by their hash.
+    earlier loads. The load log has the hash of the first and the last row of each file.
 #}
 with flows as (
 

@@ -8,7 +8,7 @@
 
     - a path leads from its start to its end;
     - a day that closes on itself keeps those of its balances that the account can have;
-    - a day without balances adds its net amount;
+    - a day without balances moves the set by its net amount;
     - an irregular day may be whole with the days beside it, or without surplus copies;
     - a day that fits none of the possible balances is a break.
 
@@ -138,8 +138,8 @@ blocks as (
 
 ),
 
--- A path that begins where the path of the day before ends has no other reading. The walk steps
--- over all other days.
+-- A path that begins where the path of the day before ends has no other reading. It is fixed. The
+-- walk visits only the other days.
 fixed_or_walked as (
 
     select
@@ -161,7 +161,7 @@ fixed_or_walked as (
 
 walk as (
 
-    -- the days before those that the walk steps over
+    -- the fixed days from which the walk goes on to the next day
     select
         account_number,
         position as last_position,
@@ -230,8 +230,8 @@ steps as (
 
 ),
 
--- The result of each day: of the walk, or of a fixed day. The days of a block before its last day
--- have no result of their own.
+-- The result of each day, from the walk or, on a fixed day, from the path itself. In a block, only
+-- the last day has balances.
 readings as (
 
     select
