@@ -39,9 +39,11 @@ class BlankFinder:
             return False
         return self._record.fullmatch(record.decode(errors="replace")) is not None
 
-    def find(self, data: bytes, starts: Integers, stops: Integers) -> list[int]:
-        """Return the indexes of the records `data[start:stop]` that have no value."""
-        candidates = narrowed(data, starts, stops, np.arange(len(starts)), self._allowed)
+    def find(
+        self, data: bytes, starts: Integers, stops: Integers, candidates: Integers
+    ) -> list[int]:
+        """Return those candidates, as indexes of records `data[start:stop]`, without a value."""
+        candidates = narrowed(data, starts, stops, candidates, self._allowed)
         return [
             index
             for index in candidates.tolist()

@@ -76,7 +76,7 @@ def scan_fast(data: bytes, line: int, dialect: Dialect) -> Records:
     fields = np.diff(delimiters, prepend=0) + 1
     length = stops - starts - 1
     filled = (length > 1) | ((length == 1) & (buffer[starts] != CR))
-    filled[blank_finder(dialect).find(data, starts, stops)] = False
+    filled[blank_finder(dialect).find(data, starts, stops, np.flatnonzero(filled))] = False
     return Records(
         starts=starts[filled],
         stops=stops[filled],
