@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from pathlib import Path
 
@@ -63,8 +64,13 @@ def test_a_clock_set_back_changes_no_row(warehouse, clock, tmp_path, loader_resu
         path = tmp_path / f"transactions-{begin}.csv"
         file = TransactionFile.write(path, range(begin, begin + 3_000))
         files.append(file)
-        process = warehouse.load(file.path, **clock[1])
-        assert process.communicate(timeout=120)[1] == "" and process.returncode == 0
+        for _ in range(3):
+            process = warehouse.load(file.path, **clock[1])
+            errors = process.communicate(timeout=120)[1]
+            # libfaketime sometimes crashes a process with threads. Such a load leaves nothing behind.
+            if process.returncode != -signal.SIGSEGV:
+                break
+        assert errors == "" and process.returncode == 0
 
     def transform() -> None:
         dbt_run(warehouse, tmp_path)
