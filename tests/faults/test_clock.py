@@ -67,7 +67,7 @@ def test_a_clock_set_back_changes_no_row(warehouse, clock, tmp_path, loader_resu
         for _ in range(3):
             process = warehouse.load(file.path, **clock[1])
             errors = process.communicate(timeout=120)[1]
-            # libfaketime sometimes crashes a process with threads. Such a load leaves nothing behind.
+            # libfaketime sometimes crashes a process with threads. Such a load leaves nothing.
             if process.returncode != -signal.SIGSEGV:
                 break
         assert errors == "" and process.returncode == 0
