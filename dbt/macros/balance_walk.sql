@@ -1,3 +1,15 @@
+{# The balances of a day or block that closes on itself, as far as the account can have them. #}
+{% macro closed_balances(net, first_date, last_date, balances) -%}
+(
+                    select array_agg(distinct edges.balance_after)
+                    from transaction_edges as edges
+                    where
+                        edges.account_number = {{ net }}.account_number
+                        and edges.transaction_date between {{ first_date }} and {{ last_date }}
+                        and ({{ balances }} is null or edges.balance_after = any({{ balances }}))
+                )
+{%- endmacro %}
+
 {#
     The balances behind a net that begins at a possible balance. Null if the net begins at another
     balance or has several starts.
@@ -9,14 +21,7 @@ case cardinality({{ net }}.starts)
                         when {{ balances }} is null or {{ net }}.starts[1] = any({{ balances }})
                             then {{ net }}.ends
                     end
-                when 0 then (
-                    select array_agg(distinct edges.balance_after)
-                    from transaction_edges as edges
-                    where
-                        edges.account_number = {{ net }}.account_number
-                        and edges.transaction_date between {{ first_date }} and {{ last_date }}
-                        and ({{ balances }} is null or edges.balance_after = any({{ balances }}))
-                )
+                when 0 then {{ closed_balances(net, first_date, last_date, balances) }}
             end
 {%- endmacro %}
 
@@ -88,6 +93,7 @@ case cardinality({{ net }}.starts)
         balances: the balances that the account can have before the day; null if unknown.
 #}
 {% macro balance_step(day, balances) -%}
+{%- set date = day ~ '.transaction_date' -%}
 select
             reading_number,
             last_position,
@@ -105,9 +111,7 @@ select
                         select balance + {{ day }}.net_without_balance
                         from unnest({{ balances }}) as balance
                     )
-                    when {{ day }}.net_without_balance = 0 then {{ reached(
-                        day, day ~ '.transaction_date', day ~ '.transaction_date', balances
-                    ) }}
+                    when {{ day }}.net_without_balance = 0 then {{ reached(day, date, date, balances) }}
                     else {{ reached_with_net(day, balances) }}
                 end as balances_after,
                 {{ day }}.starts,
@@ -154,14 +158,8 @@ select
                 {{ day }}.position,
                 case
                     when copies.balance_after = any({{ balances }}) then {{ day }}.ends
-                    when copies.balance_after = {{ day }}.ends[1] then (
-                        select array_agg(distinct edges.balance_after)
-                        from transaction_edges as edges
-                        where
-                            edges.account_number = {{ day }}.account_number
-                            and edges.transaction_date = {{ day }}.transaction_date
-                            and edges.balance_after = any({{ balances }})
-                    )
+                    when copies.balance_after = {{ day }}.ends[1]
+                        then {{ closed_balances(day, date, date, balances) }}
                 end,
                 case
                     when copies.balance_after = any({{ balances }})
@@ -240,13 +238,8 @@ select
                 7,
                 {{ day }}.position,
                 case
-                    when cardinality({{ day }}.starts) = 0 then (
-                        select array_agg(distinct edges.balance_after)
-                        from transaction_edges as edges
-                        where
-                            edges.account_number = {{ day }}.account_number
-                            and edges.transaction_date = {{ day }}.transaction_date
-                    )
+                    when cardinality({{ day }}.starts) = 0
+                        then {{ closed_balances(day, date, date, 'null::numeric []') }}
                     else {{ day }}.ends
                 end,
                 {{ day }}.starts,

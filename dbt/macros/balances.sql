@@ -4,6 +4,17 @@ balance_amount - coalesce(deposit_amount, 0) + coalesce(withdrawal_amount, 0)
 {%- endmacro %}
 
 {#
+    Whether a row has both a withdrawal and a deposit. Such a row is no transaction but a total. The
+    null checks come first because they are cheap, and one amount is null in almost every row.
+#}
+{% macro is_total() -%}
+(
+        withdrawal_amount is not null and deposit_amount is not null
+        and withdrawal_amount <> 0 and deposit_amount <> 0
+    )
+{%- endmacro %}
+
+{#
     A 64-bit hash of a balance. Postgres' hash of a numeric ignores the sign, so the hash is of a
     positive number: numeric(18, 2) is above -10^16.
 #}

@@ -12,7 +12,7 @@ with staged as (
         account_number is not null
         and transaction_date is not null
         -- totals, which ensure_withdrawal_or_deposit reports
-        and (withdrawal_amount <> 0 and deposit_amount <> 0) is not true
+        and not {{ is_total() }}
     group by account_number
 
 ),

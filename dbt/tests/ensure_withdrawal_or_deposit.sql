@@ -10,4 +10,4 @@ select
     _source_file,
     _source_line
 from {{ ref('transactions') }}
-where withdrawal_amount <> 0 and deposit_amount <> 0
+where {{ is_total() }}

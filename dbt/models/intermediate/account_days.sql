@@ -31,7 +31,7 @@ with transactions as not materialized (
     select
         *,
         {{ balance_before() }} as balance_before,
-        (withdrawal_amount <> 0 and deposit_amount <> 0) is true as is_total
+        {{ is_total() }} as is_total
     from {{ ref('transactions') }}
     where account_number is not null and transaction_date is not null
 

@@ -22,12 +22,12 @@ final as (
 
         -- amounts
         case
-            when withdrawal_amount <> 0 and deposit_amount <> 0 then null
+            when {{ is_total() }} then null
             when withdrawal_amount <> 0 then 'withdrawal'
             when deposit_amount <> 0 then 'deposit'
         end as direction,
         case
-            when withdrawal_amount <> 0 and deposit_amount <> 0 then null
+            when {{ is_total() }} then null
             else coalesce(nullif(withdrawal_amount, 0), deposit_amount)
         end as amount,
         balance_amount,
