@@ -14,6 +14,7 @@ from harness import (
     FULL,
     SEED,
     TASKS,
+    WARN_ONLY,
     assert_consistent,
     component_process,
     new_file,
@@ -29,9 +30,7 @@ def test_a_restored_stack_continues_the_run_of_its_backup(stack, expected, dag_r
     file = new_file(stack, SEED + len(expected.rows), 300_000)
     expected.add(file)
     with ThreadPoolExecutor(1) as pool:
-        trigger = pool.submit(
-            stack.make, "trigger", f"FILE={file.name}", "BACKDATED=warn", timeout=600
-        )
+        trigger = pool.submit(stack.make, "trigger", f"FILE={file.name}", *WARN_ONLY, timeout=600)
         wait_until(lambda: component_process(stack, task), 300)
         time.sleep(rng.uniform(0, 0.5))
         backup = stack.make("backup")
@@ -45,7 +44,7 @@ def test_a_restored_stack_continues_the_run_of_its_backup(stack, expected, dag_r
     wait_until(lambda: stack.query(UNFINISHED_RUNS, database="airflow") == [], 600)
     ended = time.monotonic() - began
     # The backup may lack rows of the file. Another run loads them.
-    again = stack.make("trigger", f"FILE={file.name}", "BACKDATED=warn", timeout=600)
+    again = stack.make("trigger", f"FILE={file.name}", *WARN_ONLY, timeout=600)
     assert again.returncode == 0, again.stdout
     compared = assert_consistent(stack, expected)
     dag_results.add(

@@ -24,6 +24,7 @@ from harness import (
     LOADER,
     SEED,
     TASKS,
+    WARN_ONLY,
     assert_consistent,
     component_process,
     new_file,
@@ -103,9 +104,7 @@ def run_with_faults(
     killed = {}
     before = stack.query(NEWEST, database="airflow")[0][0]
     with ThreadPoolExecutor(1) as pool:
-        trigger = pool.submit(
-            stack.make, "trigger", f"FILE={file.name}", "BACKDATED=warn", timeout=900
-        )
+        trigger = pool.submit(stack.make, "trigger", f"FILE={file.name}", *WARN_ONLY, timeout=900)
         for task, part in plan.items():
             wait = rng.uniform(0, 0.5)
             process = wait_until(
@@ -145,7 +144,7 @@ def test_a_run_completes_although_parts_are_killed(stack, expected, dag_results,
         if plan[task] in ("api-server", "DAG processor"):
             assert tries == 1, (task, plan, seed)
         if tries > 1 and plan[task] == "loader or dbt":
-            assert "the next one begins after a pause" in first_log(stack, task)
+            assert "the next try starts after a pause" in first_log(stack, task)
     compared = assert_consistent(stack, expected)
     assert not any(component_process(stack, task) for task in TASKS)
     for task, when in killed.items():
@@ -165,7 +164,7 @@ def test_concurrent_runs_and_manual_loads_duplicate_nothing(stack, expected, dag
     began = time.monotonic()
     with ThreadPoolExecutor(2) as pool:
         runs = [
-            pool.submit(stack.make, "trigger", f"FILE={file.name}", "BACKDATED=warn", timeout=600)
+            pool.submit(stack.make, "trigger", f"FILE={file.name}", *WARN_ONLY, timeout=600)
             for file in files
         ]
         for load in [

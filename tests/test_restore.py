@@ -5,6 +5,7 @@ from __future__ import annotations
 import psycopg2
 import pytest
 
+from harness import WARN_ONLY
 from support import SAMPLE, add_chart, airflow_api, superset_api
 
 pytestmark = pytest.mark.long
@@ -100,7 +101,7 @@ def test_a_run_after_the_restore_loads_nothing_twice(stack):
     rows = "select (select count(*) from raw.transactions), (select count(*) from raw._loads)"
     before = stack.query(rows)
     runs = len(history(stack))
-    trigger = stack.make("trigger", f"FILE={SAMPLE.name}", "BACKDATED=warn")
+    trigger = stack.make("trigger", f"FILE={SAMPLE.name}", *WARN_ONLY)
     assert trigger.returncode == 0, trigger.stdout
     assert stack.query(rows) == before
     assert len(history(stack)) == runs + 4  # the run and its three tasks

@@ -12,7 +12,16 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from harness import FULL, SEED, TASKS, ExpectedRows, assert_consistent, new_file, wait_until
+from harness import (
+    FULL,
+    SEED,
+    TASKS,
+    WARN_ONLY,
+    ExpectedRows,
+    assert_consistent,
+    new_file,
+    wait_until,
+)  # fmt: skip
 from support import docker, task_states
 
 ROWS = 300_000
@@ -79,9 +88,7 @@ def run_with_faults(
 ) -> subprocess.CompletedProcess:
     """Trigger a run for the file, inject the planned faults, and return the finished trigger."""
     with ThreadPoolExecutor(1) as pool:
-        trigger = pool.submit(
-            docker_stack.make, "trigger", f"FILE={file}", "BACKDATED=warn", timeout=600
-        )
+        trigger = pool.submit(docker_stack.make, "trigger", f"FILE={file}", *WARN_ONLY, timeout=600)
         for task, part in zip(TASKS, plan, strict=True):
             if part is not None:
                 container = wait_until(lambda task=task: running(docker_stack, task), 180)
