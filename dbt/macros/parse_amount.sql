@@ -1,6 +1,6 @@
 {#
-    Parse a trimmed text as numeric(18,2). A text that is not an exact amount becomes null. The
-    result is never rounded, and no text raises an error.
+    Parse an amount as numeric(18,2). A text that is not an exact amount becomes null. The result is
+    never rounded, and no text raises an error.
 
     The macro accepts digits with or without thousands separators and with at most two decimals, such
     as `1,000,000.00`, `1000000`, `12.5` and, with the groups of lakhs and crores, `10,00,000.00`. A
@@ -11,25 +11,49 @@
     more than 16 digits before the decimal point. A test reports each null amount, but no test would
     report an amount that is a hundred times too large.
 
-    The regular expressions below would be the most expensive part of the model. The cheaper macro
-    `is_grouped_amount` therefore comes first and recognises the usual form, `1,000,000.00`.
+    Regular expressions would be the most expensive part of the model. The model therefore computes
+    three columns per amount in steps, and the usual form, `1,000,000.00`, needs no regular expression:
+
+    - <name>_text: the trimmed text; null if empty
+    - <name>_digits: `amount_digits`, the text without commas
+    - <name>_number: `amount_number`, the number if the text has the usual form. Its text is equal to
+      the digits, unless the digits have a notation that only Postgres accepts (`1.e5`, `1_0.00`).
 
     Args:
-        text: SQL expression of the trimmed text.
+        name: name of the columns without their suffix.
         side: column of the amount: withdrawal, deposit or balance.
 #}
-{% macro parse_amount(text, side) -%}
+{% macro parse_amount(name, side) -%}
+{%- set text = name ~ '_text' -%}
 case
-    when {{ text }} = '' then null::numeric(18, 2)
-    when {{ is_grouped_amount(text) }}
-        or ({{ text }} like '-%' and {{ is_grouped_amount("substr(" ~ text ~ ", 2)") }})
-        then replace({{ text }}, ',', '')::numeric(18, 2)
+    when {{ text }} is null then null::numeric(18, 2)
+    when {{ name }}_number::text = {{ name }}_digits then {{ name }}_number::numeric(18, 2)
     when {{ text }} ~ '^-?({{ number_pattern([',']) }})$'
-        then {{ amount_or_null("replace(" ~ text ~ ", ',', '')") }}
+        then {{ amount_or_null(name ~ '_digits') }}
     when {{ text }} ~ '^[(]({{ number_pattern([',']) }})[)]$'
         then {{ amount_or_null("'-' || translate(" ~ text ~ ", '(),', '')") }}
     else {{ parse_decorated_amount(text, side) }}
 end
+{%- endmacro %}
+
+{# The text of an amount without commas. #}
+{% macro amount_digits(name) -%}
+replace({{ name }}_text, ',', '')
+{%- endmacro %}
+
+{# The number of an amount in the usual form; null for other forms. #}
+{% macro amount_number(name) -%}
+{%- set text = name ~ '_text' -%}
+case
+            when
+                case
+                    when {{ text }} like '-%'
+                        then {{ is_grouped_amount("substr(" ~ text ~ ", 2)", "substr(" ~ name ~ "_digits, 2)") }}
+                    else {{ is_grouped_amount(text, name ~ '_digits') }}
+                end
+                and pg_input_is_valid({{ name }}_digits, 'numeric')
+                then {{ name }}_digits::numeric
+        end
 {%- endmacro %}
 
 {# A number with at most two decimals, as a regular expression. Lakhs have only commas. #}
@@ -42,26 +66,22 @@ end
 {%- endmacro %}
 
 {#
-    Return whether the text is an amount with two decimals, all its thousands separators and at most
-    12 digits before the decimal point.
+    Return whether a text without a sign has the form of an amount with two decimals, all its thousands
+    separators and at most 12 characters before the decimal point. The characters may be no digits.
 
     The length of such a text determines the position of each separator, so there is one `like`
-    pattern per length. `_` matches any character, so the other two conditions check that the text
-    has no further separators and that all other characters are digits.
+    pattern per length. `_` matches any character, so the second condition checks that the text has no
+    further commas.
 #}
-{% macro is_grouped_amount(text) -%}
-{%- set digits = "replace(replace(" ~ text ~ ", ',', ''), '.', '')" -%}
+{% macro is_grouped_amount(text, digits) -%}
 {%- set length = "octet_length(" ~ text ~ ")" -%}
-(
-        {{ text }} like (array[
-            null, null, null, '_.__', '__.__', '___.__',
-            null, '_,___.__', '__,___.__', '___,___.__',
-            null, '_,___,___.__', '__,___,___.__', '___,___,___.__',
-            null, '_,___,___,___.__', '__,___,___,___.__', '___,___,___,___.__'
-        ])[{{ length }}]
-        and octet_length({{ digits }}) = {{ length }} - 1 - ({{ length }} - 3) / 4
-        and {{ digits }} !~ '[^0-9]'
-    )
+{{ text }} like (array[
+                            null, null, null, '_.__', '__.__', '___.__',
+                            null, '_,___.__', '__,___.__', '___,___.__',
+                            null, '_,___,___.__', '__,___,___.__', '___,___,___.__',
+                            null, '_,___,___,___.__', '__,___,___,___.__', '___,___,___,___.__'
+                        ])[{{ length }}]
+                        and octet_length({{ digits }}) = {{ length }} - ({{ length }} - 3) / 4
 {%- endmacro %}
 
 {# Cast to numeric(18,2). Only a number of more than 16 characters can exceed the type's range. #}

@@ -85,3 +85,24 @@ case when pg_input_is_valid({{ text }}, 'date') then ({{ text }})::date end
     '{{ format % number }}'{{ ', ' if not loop.last }}
 {%- endfor -%}
 {%- endmacro %}
+
+{#
+    Return a query for the usual texts of the days from 2000 to 2039: `Jun 9, 17`, `09-Jun-17` and
+    `2017-06-09`. A look-up costs a tenth of `parse_date`, which gives the same date.
+
+    The query groups by the text, although each text occurs once. The planner then knows that the texts
+    are unique. Otherwise it would not build the hash table of the join from this small relation.
+#}
+{% macro usual_dates() -%}
+select
+        notation.text,
+        min(day.date::date) as date
+    from generate_series(timestamp '2000-01-01', timestamp '2039-12-31', interval '1 day') as day (date)
+    cross join lateral (
+        values
+        (to_char(day.date, 'Mon FMDD, YY')),
+        (to_char(day.date, 'DD-Mon-YY')),
+        (to_char(day.date, 'YYYY-MM-DD'))
+    ) as notation (text)
+    group by notation.text
+{%- endmacro %}

@@ -3,15 +3,15 @@
     {"value_date": "Feb 30, 17"}. The result is null if every value was parsed.
 
     Args:
-        columns: maps each column name to the SQL expression of its parsed value. The query must
-            provide the column's trimmed text as <name>_text.
+        columns: maps each column name to two SQL expressions: of its parsed value and of its trimmed
+            text.
         dashes: names of the columns in which a dash stands for no value.
 #}
 {% macro unparsed_values(columns, dashes) -%}
 {%- set unparsed = {} -%}
-{%- for name, value in columns.items() -%}
-    {%- set no_dash = ' and not ' ~ is_dash(name ~ '_text') if name in dashes else '' -%}
-    {%- do unparsed.update({name: value ~ ' is null and ' ~ name ~ "_text <> ''" ~ no_dash}) -%}
+{%- for name, (value, text) in columns.items() -%}
+    {%- set no_dash = ' and not ' ~ is_dash(text) if name in dashes else '' -%}
+    {%- do unparsed.update({name: value ~ ' is null and ' ~ text ~ " <> ''" ~ no_dash}) -%}
 {%- endfor -%}
 case
     when
@@ -20,7 +20,7 @@ case
     {%- endfor %}
         then jsonb_strip_nulls(jsonb_build_object(
     {%- for name, condition in unparsed.items() %}
-            '{{ name }}', case when {{ condition }} then {{ name }}_text end
+            '{{ name }}', case when {{ condition }} then {{ columns[name][1] }} end
             {{- ',' if not loop.last }}
     {%- endfor %}
         ))

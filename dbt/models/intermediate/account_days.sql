@@ -1,4 +1,5 @@
-{{ config(post_hook="{{ analyze_new_table() }}") }}
+{# With the default of 4 MB, the sums of the days of a first run would not fit into memory. #}
+{{ config(pre_hook="set local work_mem = '32MB'", post_hook="{{ analyze_new_table() }}") }}
 
 {#
     Sums and the net of the balances, per account and day.
@@ -28,11 +29,7 @@
 #}
 with transactions as not materialized (
 
-    select
-        *,
-        {{ balance_before() }} as balance_before,
-        {{ is_total() }} as is_total
-    from {{ ref('transactions') }}
+    select * from {{ ref('transactions') }}
     where account_number is not null and transaction_date is not null
 
 ),
@@ -94,6 +91,25 @@ transactions_to_aggregate as (
 ),
 {% endif %}
 
+edges as (
+
+    select
+        account_number,
+        transaction_date,
+        withdrawal_amount,
+        deposit_amount,
+        balance_amount,
+        {{ balance_before() }} as balance_before,
+        {{ is_total() }} as is_total,
+        _load_id,
+        _staged_at
+    from transactions_to_aggregate
+    -- Optimisation fence: without `offset`, each use would compute the balance before again. The
+    -- literal is a bigint, because the cast of an integer would prevent a parallel plan.
+    offset bigint '0'
+
+),
+
 new_sums as (
 
     select
@@ -125,7 +141,7 @@ new_sums as (
         min(_load_id) as _first_load_id,
         max(_load_id) as _last_load_id,
         max(_staged_at) as _staged_at
-    from transactions_to_aggregate
+    from edges
     group by account_number, transaction_date
 
 ),

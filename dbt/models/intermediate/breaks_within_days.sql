@@ -16,11 +16,11 @@ days as (
 
     select
         *,
-        lead(_balance_starts) over (
-            partition by account_number order by transaction_date
-        ) as next_starts
+        lag(transaction_date) over account as date_before,
+        lead(_balance_starts) over account as next_starts
     from {{ ref('daily_account_flows') }}
     where balance_count > 0 and not _is_in_block
+    window account as (partition by account_number order by transaction_date)
 
 ),
 
@@ -30,6 +30,7 @@ irregular as (
         account_number,
         transaction_date as last_date,
         _first_date as first_date,
+        date_before,
         _balance_starts,
         _balance_ends,
         -- A day that closes on itself has no start or end of its own (reading 5).
@@ -191,9 +192,8 @@ ends as (
             from transaction_edges as earlier_edges
             where
                 earlier_edges.account_number = irregular.account_number
-                and earlier_edges.transaction_date < irregular.first_date
+                and earlier_edges.transaction_date = irregular.date_before
             order by
-                earlier_edges.transaction_date desc,
                 earlier_edges.balance_after = irregular.balance_before desc,
                 earlier_edges._load_id desc,
                 earlier_edges._source_line desc

@@ -18,11 +18,6 @@ statement_timestamp()
 {%- endif %}
 {%- endset -%}
 
-{# In most rows, both dates have the same text. The model parses such a text only once. #}
-{% set value_date -%}
-case when value_date_text = transaction_date_text then transaction_date else differing_value_date end
-{%- endset -%}
-
 with source as (
 
     select * from {{ source('raw', 'transactions') }}
@@ -32,23 +27,61 @@ with source as (
 
 ),
 
+usual_dates as (
+
+    {{ usual_dates() }}
+
+),
+
 trimmed as (
 
     select
-        *,
-        {{ trim_blanks('account_no', others='\'\'"') }} as account_number_text,
-        {{ trim_blanks('date') }} as transaction_date_text,
-        {{ trim_blanks('value_date') }} as value_date_text,
-        case
-            when value_date <> date then {{ trim_blanks('value_date') }}
-        end as differing_value_date_text,
-        {{ trim_blanks('withdrawal_amt') }} as withdrawal_amount_text,
-        {{ trim_blanks('deposit_amt') }} as deposit_amount_text,
-        {{ trim_blanks('balance_amt') }} as balance_amount_text
+        source._row_hash,
+        source._load_id,
+        source._source_file,
+        source._source_line,
+        source._loaded_at,
+        source.date,
+        source.value_date,
+        usual_dates.date as usual_transaction_date,
+        source.transaction_details,
+        source.chq_no,
+        {{ trim_blanks('source.account_no', others='\'\'"') }} as account_number_text,
+        nullif({{ trim_blanks('source.withdrawal_amt') }}, '') as withdrawal_amount_text,
+        nullif({{ trim_blanks('source.deposit_amt') }}, '') as deposit_amount_text,
+        nullif({{ trim_blanks('source.balance_amt') }}, '') as balance_amount_text
     from source
+    left join usual_dates on source.date = usual_dates.text
     -- Optimisation fence: without `offset`, the planner would inline this CTE and evaluate each
     -- expression again at each use. The literal is a bigint, because Postgres adds a cast to an
     -- integer, and the cast would prevent a parallel plan.
+    offset bigint '0'
+
+),
+
+with_digits as (
+
+    select
+        *,
+        {{ amount_digits('withdrawal_amount') }} as withdrawal_amount_digits,
+        {{ amount_digits('deposit_amount') }} as deposit_amount_digits,
+        {{ amount_digits('balance_amount') }} as balance_amount_digits
+    from trimmed
+    -- optimisation fence, as above
+    offset bigint '0'
+
+),
+
+with_numbers as (
+
+    select
+        *,
+        coalesce(usual_transaction_date, {{ parse_date(trim_blanks('date')) }}) as transaction_date,
+        {{ amount_number('withdrawal_amount') }} as withdrawal_amount_number,
+        {{ amount_number('deposit_amount') }} as deposit_amount_number,
+        {{ amount_number('balance_amount') }} as balance_amount_number
+    from with_digits
+    -- optimisation fence, as above
     offset bigint '0'
 
 ),
@@ -58,12 +91,15 @@ parsed as (
     select
         *,
         {{ parse_account_number('account_number_text') }} as account_number,
-        {{ parse_date('transaction_date_text') }} as transaction_date,
-        {{ parse_date('differing_value_date_text') }} as differing_value_date,
-        {{ parse_amount('withdrawal_amount_text', side='withdrawal') }} as withdrawal_amount,
-        {{ parse_amount('deposit_amount_text', side='deposit') }} as deposit_amount,
-        {{ parse_amount('balance_amount_text', side='balance') }} as balance_amount
-    from trimmed
+        -- In most rows, both dates have the same text.
+        case
+            when value_date = date then transaction_date
+            else {{ parse_date(trim_blanks('value_date')) }}
+        end as parsed_value_date,
+        {{ parse_amount('withdrawal_amount', side='withdrawal') }} as withdrawal_amount,
+        {{ parse_amount('deposit_amount', side='deposit') }} as deposit_amount,
+        {{ parse_amount('balance_amount', side='balance') }} as balance_amount
+    from with_numbers
     -- optimisation fence, as above
     offset bigint '0'
 
@@ -80,7 +116,7 @@ renamed as (
         transaction_date,
         nullif({{ trim_blanks('transaction_details') }}, '') as transaction_details,
         nullif({{ trim_blanks('chq_no') }}, '') as cheque_number,
-        {{ value_date }} as value_date,
+        parsed_value_date as value_date,
 
         -- amounts
         withdrawal_amount,
@@ -89,12 +125,12 @@ renamed as (
 
         -- unparsed values and origin
         {{ unparsed_values({
-            'account_number': 'account_number',
-            'transaction_date': 'transaction_date',
-            'value_date': value_date,
-            'withdrawal_amount': 'withdrawal_amount',
-            'deposit_amount': 'deposit_amount',
-            'balance_amount': 'balance_amount',
+            'account_number': ('account_number', 'account_number_text'),
+            'transaction_date': ('transaction_date', trim_blanks('date')),
+            'value_date': ('parsed_value_date', trim_blanks('value_date')),
+            'withdrawal_amount': ('withdrawal_amount', 'withdrawal_amount_text'),
+            'deposit_amount': ('deposit_amount', 'deposit_amount_text'),
+            'balance_amount': ('balance_amount', 'balance_amount_text'),
         }, dashes=['withdrawal_amount', 'deposit_amount']) }} as _unparsed,
         _load_id,
         _source_file,
