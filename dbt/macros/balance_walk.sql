@@ -1,75 +1,3 @@
-{# The balances of a day or block that closes on itself, as far as the account can have them. #}
-{% macro closed_balances(net, first_date, last_date, balances) -%}
-(
-                    select array_agg(distinct edges.balance_after)
-                    from transaction_edges as edges
-                    where
-                        edges.account_number = {{ net }}.account_number
-                        and edges.transaction_date between {{ first_date }} and {{ last_date }}
-                        and ({{ balances }} is null or edges.balance_after = any({{ balances }}))
-                )
-{%- endmacro %}
-
-{#
-    The balances behind a net that begins at a possible balance. Null if the net begins at another
-    balance or has several starts.
-#}
-{% macro reached(net, first_date, last_date, balances) -%}
-case cardinality({{ net }}.starts)
-                when 1 then
-                    case
-                        when {{ balances }} is null or {{ net }}.starts[1] = any({{ balances }})
-                            then {{ net }}.ends
-                    end
-                when 0 then {{ closed_balances(net, first_date, last_date, balances) }}
-            end
-{%- endmacro %}
-
-{#
-    The balances that an account can have after a day with transactions without a balance.
-
-    The position of these transactions among the others is unknown. Their net moves the balance
-    before the others, behind them, or between an end and a start that differ by this net.
-#}
-{% macro reached_with_net(day, balances) -%}
-(
-                select
-                    array_agg(distinct move.balance_after)
-                        filter (
-                            where {{ balances }} is null or move.balance_before = any({{ balances }})
-                        )
-                from (
-                    select
-                        side.balance - net.net_before,
-                        side.balance_after + {{ day }}.net_without_balance - net.net_before
-                    from (
-                        select {{ day }}.starts[1], {{ day }}.ends[1]
-                        where cardinality({{ day }}.starts) = 1
-                        union all
-                        select edges.balance_after, edges.balance_after
-                        from transaction_edges as edges
-                        where
-                            cardinality({{ day }}.starts) = 0
-                            and edges.account_number = {{ day }}.account_number
-                            and edges.transaction_date = {{ day }}.transaction_date
-                    ) as side (balance, balance_after)
-                    cross join lateral (
-                        values (0), ({{ day }}.net_without_balance)
-                    ) as net (net_before)
-                    union all
-                    select
-                        {{ day }}.starts[3 - one.start_number],
-                        {{ day }}.ends[3 - other.end_number]
-                    from (values (1), (2)) as one (start_number)
-                    cross join (values (1), (2)) as other (end_number)
-                    where
-                        cardinality({{ day }}.starts) = 2
-                        and {{ day }}.ends[other.end_number] + {{ day }}.net_without_balance
-                        = {{ day }}.starts[one.start_number]
-                ) as move (balance_before, balance_after)
-            )
-{%- endmacro %}
-
 {#
     Return a query for one step of the walk: the first of these readings of a day that fits.
 
@@ -111,8 +39,10 @@ select
                         select balance + {{ day }}.net_without_balance
                         from unnest({{ balances }}) as balance
                     )
-                    when {{ day }}.net_without_balance = 0 then {{ reached(day, date, date, balances) }}
-                    else {{ reached_with_net(day, balances) }}
+                    when {{ day }}.net_without_balance <> 0
+                        or {{ day }}.transaction_count > {{ day }}.balance_count
+                        then {{ reached_with_net(day, balances) }}
+                    else {{ reached(day, date, date, balances) }}
                 end as balances_after,
                 {{ day }}.starts,
                 {{ day }}.ends,

@@ -14,6 +14,15 @@ balance_amount - coalesce(deposit_amount, 0) + coalesce(withdrawal_amount, 0)
     )
 {%- endmacro %}
 
+{# By how much a transaction without a balance changes the balance. Zero for a row with a balance. #}
+{% macro net_without_balance() -%}
+case
+            when balance_amount is null and not {{ is_total() }}
+                then coalesce(deposit_amount, 0) - coalesce(withdrawal_amount, 0)
+            else 0
+        end
+{%- endmacro %}
+
 {#
     A 64-bit hash of a balance. Postgres' hash of a numeric ignores the sign, so the hash is of a
     positive number: numeric(18, 2) is above -10^16.

@@ -216,6 +216,49 @@ def test_rows_without_a_balance_add_to_the_last_known_balance(
     assert {balance for (account, _), balance in closings.items() if account == "n000"} == {None}
 
 
+def scattered_statement(rng: random.Random, account: str) -> list[Row]:
+    """Return a statement in which any row may lack its balance. Amounts hardly ever coincide."""
+    balance, rows = rng.randrange(10**7), []
+    for day in range(rng.randint(4, 8)):
+        for _ in range(rng.randint(3, 7)):
+            amount = rng.choice((-1, 1)) * rng.randrange(1, 10**7)
+            balance += amount
+            stated = None if rng.random() < 0.4 else balance
+            details = f"transfer {len(rows)}"
+            rows.append(Row(account, date(2024, 1, 1 + day), amount, stated, details))
+    return rows
+
+
+def test_rows_without_a_balance_can_stand_at_several_places_of_a_day(
+    warehouse: Warehouse, rng: random.Random
+) -> None:
+    whole = {f"{number:04}": scattered_statement(rng, f"{number:04}") for number in range(200)}
+    # Without a row between two rows with a balance, the amounts no longer add up.
+    torn = {}
+    for account, rows in whole.items():
+        known = [number for number, row in enumerate(rows) if row.balance is not None]
+        gone = rng.randrange(known[0] + 1, known[-1])
+        torn["n" + account] = [
+            replace(row, account="n" + account) for row in rows[:gone] + rows[gone + 1 :]
+        ]
+    bank = Bank(warehouse)
+    bank.load(rows[:: rng.choice((1, -1))] for rows in [*whole.values(), *torn.values()])
+    breaks, closings = bank.breaks(), bank.closings()
+    assert not {account: found for account, found in breaks.items() if account in whole}
+    assert not [account for account in torn if not breaks[account]]
+    unknown = 0
+    for account, rows in whole.items():
+        anchor = next(number for number, row in enumerate(rows) if row.balance is not None)
+        balance = rows[anchor].balance - sum(row.amount for row in rows[: anchor + 1])
+        for row, following in zip(rows, [*rows[1:], None], strict=True):
+            balance += row.amount
+            if following is None or following.day != row.day:
+                found = closings[account, row.day]
+                assert found in (balance, None), (account, row.day)
+                unknown += found is None
+    assert unknown < len(whole) * 2, unknown
+
+
 def publish(table: dict[str, Counter], limits: Counter) -> None:
     """Print the results, and write them to the folder that RELIABILITY_RESULTS names."""
     columns = ["mutation", "tried", "visible", NAMED, EXPLAINED, ACCEPTED, UNSEEN]
