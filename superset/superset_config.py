@@ -116,13 +116,29 @@ FEATURE_FLAGS = {
 }
 
 
+def ignore_events_of_visitors() -> tuple[str, int] | None:
+    """Answer the login page, which sends its events a second after it has opened.
+
+    Superset would answer a visitor with a new session cookie. If the visitor has just logged in,
+    this cookie would replace the session of the login.
+    """
+    from flask import request, session
+    from flask_login import current_user
+
+    if request.endpoint == "Superset.log" and not current_user.is_authenticated:
+        session.modified = False  # Flask-AppBuilder has stored the language
+        return "", 204
+    return None
+
+
 def FLASK_APP_MUTATOR(app: SupersetApp) -> None:  # noqa: N802 - Superset's name
-    """Limit the login views. Superset calls this function with the new application."""
+    """Limit and mend the login. Superset calls this function with the new application."""
     # AUTH_RATE_LIMIT alone limits neither the login form nor the login API. The form posts to a
     # view that Superset does not limit, and the API has a view of its own.
     limit, views = app.appbuilder.sm.limiter.limit, app.view_functions
     for name in ("AuthDBView.login", "SecurityApi.login"):
         views[name] = limit(AUTH_RATE_LIMIT, methods=["POST"])(views[name])
+    app.before_request(ignore_events_of_visitors)
 
 
 # Number format of the dashboard.

@@ -24,12 +24,13 @@ from superset.app import create_app
 print(json.dumps([[rule.rule, sorted(rule.methods - {"HEAD", "OPTIONS"})]
                   for rule in create_app().url_map.iter_rules()]))
 """
-# Routes that need no login: health checks, static pages, the login page, and redirects to it.
+# Routes that need no login: health checks, static pages, the login page, redirects to it, and the
+# log of events, which ignores visitors.
 OPEN = {
     "/health", "/healthcheck", "/ping", "/version", "/login/", "/login/logout/", "/logout/", "/",
     "/back", "/register/", "/register/activation/<string:activation_hash>",
     "/groups/action/<string:name>/<pk>", "/roles/action/<string:name>/<pk>",
-    "/users/action/<string:name>/<pk>", "/api/v1/user/<int:user_id>/avatar.png",
+    "/users/action/<string:name>/<pk>", "/api/v1/user/<int:user_id>/avatar.png", "/superset/log/",
 }  # fmt: skip
 # Writes that a read-only user may do: mark a favourite, create a dashboard, refresh the cache.
 ALLOWED_WRITES = {
@@ -127,6 +128,15 @@ def test_no_secret_is_in_an_answer(stack: Stack, admin: Api, path: str) -> None:
     answer = admin.get(f"/api/v1/database/1{path}")
     assert "database_name" in answer.text
     assert [secret for secret in secrets_of(stack) if secret in answer.text] == []
+
+
+def test_the_events_of_the_login_page_do_not_replace_the_session_of_a_login(stack: Stack) -> None:
+    visitor = with_token(Api(stack.address))
+    answer = visitor.post("/superset/log/", data={"events": "[]"})
+    assert answer.status_code == 204
+    assert "Set-Cookie" not in answer.headers
+    assert "/login" not in visitor.post("/login/", data=LOGIN).headers["Location"]
+    assert visitor.post("/superset/log/", data={"events": "[]"}).status_code == 200
 
 
 def test_the_session_is_closed_to_scripts_and_other_sites(stack: Stack) -> None:
