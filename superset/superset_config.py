@@ -117,7 +117,7 @@ FEATURE_FLAGS = {
 
 
 def ignore_events_of_visitors() -> tuple[str, int] | None:
-    """Answer the login page, which sends its events a second after it has opened.
+    """Ignore the events that the login page sends a second after its opening.
 
     Superset would answer a visitor with a new session cookie. If the visitor has just logged in,
     this cookie would replace the session of the login.
@@ -126,7 +126,8 @@ def ignore_events_of_visitors() -> tuple[str, int] | None:
     from flask_login import current_user
 
     if request.endpoint == "Superset.log" and not current_user.is_authenticated:
-        session.modified = False  # Flask-AppBuilder has stored the language
+        # Flask-AppBuilder has stored the language in the session, which would set a cookie.
+        session.modified = False
         return "", 204
     return None
 

@@ -14,7 +14,7 @@
     If the balances before the day are unknown, any path fits. A block then comes first (number 0),
     unless another block begins on the day behind, at the end of this day.
 
-    The query reads the CTEs transaction_edges, blocks and ways.
+    The query reads the CTEs transaction_edges, blocks and ways, and the model transactions.
 
     Args:
         day: alias of the day.
@@ -39,8 +39,7 @@ select
                         select balance + {{ day }}.net_without_balance
                         from unnest({{ balances }}) as balance
                     )
-                    when {{ day }}.net_without_balance <> 0
-                        or {{ day }}.transaction_count > {{ day }}.balance_count
+                    when {{ day }}.count_without_balance > 0
                         then {{ reached_with_net(day, balances) }}
                     else {{ reached(day, date, date, balances) }}
                 end as balances_after,

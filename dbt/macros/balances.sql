@@ -14,7 +14,10 @@ balance_amount - coalesce(deposit_amount, 0) + coalesce(withdrawal_amount, 0)
     )
 {%- endmacro %}
 
-{# By how much a transaction without a balance changes the balance. Zero for a row with a balance. #}
+{#
+    The amount by which a transaction without a balance changes the balance. Zero for a row with a
+    balance and for a total.
+#}
 {% macro net_without_balance() -%}
 case
             when balance_amount is null and not {{ is_total() }}
@@ -42,15 +45,23 @@ array(
 {#
     A lateral subquery with the edges of an account on the days from `first_date` to `last_date`.
 
-    With `offset 0`, the planner looks up each account and its days in the index. Otherwise it may
-    scan the whole table.
+    account_days has the days of the account, which may be months apart. With `offset 0`, the planner
+    looks up each day in the index. Otherwise it may scan the whole table.
 #}
 {% macro edges_of(account_number, first_date, last_date) -%}
 lateral (
-        select * from {{ ref('transaction_edges') }}
+        select edge.*
+        from (select * from {{ ref('account_days') }}) as day
+        cross join lateral (
+            select * from {{ ref('transaction_edges') }}
+            where
+                account_number = day.account_number
+                and transaction_date = day.transaction_date
+            offset 0
+        ) as edge
         where
-            account_number = {{ account_number }}
-            and transaction_date between {{ first_date }} and {{ last_date }}
+            day.account_number = {{ account_number }}
+            and day.transaction_date between {{ first_date }} and {{ last_date }}
         offset 0
     )
 {%- endmacro %}

@@ -11,13 +11,15 @@
     more than 16 digits before the decimal point. A test reports each null amount, but no test would
     report an amount that is a hundred times too large.
 
-    Regular expressions would be the most expensive part of the model. The model therefore computes
-    three columns per amount in steps, and the usual form, `1,000,000.00`, needs no regular expression:
+    Regular expressions for all amounts would be the most expensive part of the model. The usual form,
+    `1,000,000.00`, needs none. For this form, the model computes three columns per amount:
 
     - <name>_text: the trimmed text; null if empty
     - <name>_digits: `amount_digits`, the text without commas
-    - <name>_number: `amount_number`, the number if the text has the usual form. Its text is equal to
-      the digits, unless the digits have a notation that only Postgres accepts (`1.e5`, `1_0.00`).
+    - <name>_number: `amount_number`, the number if the text has the usual form
+
+    The macro uses the number only if its text equals the digits. The two differ for leading zeros, for
+    `-0.00`, and for notations that only Postgres accepts (`1.e5`, `1_0.00`).
 
     Args:
         name: name of the columns without their suffix.
@@ -67,7 +69,8 @@ case
 
 {#
     Return whether a text without a sign has the form of an amount with two decimals, all its thousands
-    separators and at most 12 characters before the decimal point. The characters may be no digits.
+    separators and at most 12 characters before the decimal point. The macro does not check that these
+    characters are digits.
 
     The length of such a text determines the position of each separator, so there is one `like`
     pattern per length. `_` matches any character, so the second condition checks that the text has no

@@ -91,7 +91,7 @@ case when pg_input_is_valid({{ text }}, 'date') then ({{ text }})::date end
     `2017-06-09`. A look-up costs a tenth of `parse_date`, which gives the same date.
 
     The query groups by the text, although each text occurs once. The planner then knows that the texts
-    are unique. Otherwise it would not build the hash table of the join from this small relation.
+    are unique. Without the grouping, the planner would build the hash table of the join from raw.
 #}
 {% macro usual_dates() -%}
 select

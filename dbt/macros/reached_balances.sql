@@ -28,8 +28,9 @@ case cardinality({{ net }}.starts)
 {#
     The balances that an account can have after a day with transactions without a balance.
 
-    Their net moves the balance before the others, behind them, or between an end and a start that
-    differ by this net. If they stand at several places, the order of the lines decides.
+    The net of these transactions moves the balance before the other transactions, behind them, or
+    between an end and a start that differ by the net. If these transactions stand at several places,
+    the order of the lines decides.
 #}
 {% macro reached_with_net(day, balances) -%}
 (
@@ -73,23 +74,30 @@ case cardinality({{ net }}.starts)
 {%- endmacro %}
 
 {#
-    A query for the balances before and after a day, if its rows are in the order of their lines. A
-    file begins with the oldest row or with the newest.
+    A query for the balances before and after a day, on the assumption that the lines of each load are
+    in the order of time, oldest or newest first. All loads of the day have the same direction.
 
-    A row without a balance moves the balance before the next row of its load or, behind the last row
-    with a balance, the balance after that row. The query returns nothing if a load has only rows
-    without a balance, because their place is unknown. It also returns nothing if the net of these
-    rows, moved before or behind the others, explains the day.
+    A row without a balance shifts the start of the next row with a balance in its load. Rows behind
+    the last row with a balance shift the end of that row. A load may have only rows without a balance
+    on the day. Their net moves the balance before all others or behind them.
+
+    The query returns nothing if the balances before a path are known and the net, before or behind
+    the path, explains the day.
 #}
 {% macro moves_in_line_order(day, balances) -%}
-select balance.balance_before, coalesce(nets.ends[1], balance.balance_before)
+select
+                        balance.balance_before - elsewhere.net_before,
+                        coalesce(nets.ends[1], balance.balance_before)
+                        + nets.net_elsewhere - elsewhere.net_before
                     from (
                         select
                             {{ array_except('array_agg(balance_before)', 'array_agg(balance_after)') }}
                                 as starts,
                             {{ array_except('array_agg(balance_after)', 'array_agg(balance_before)') }}
                                 as ends,
-                            array_agg(balance_after) as balances
+                            array_agg(balance_after) as balances,
+                            {{ day }}.net_without_balance
+                            - sum(net_of_load) filter (where is_last) as net_elsewhere
                         from (
                             select
                                 direction,
@@ -134,10 +142,10 @@ select balance.balance_before, coalesce(nets.ends[1], balance.balance_before)
                             window lines as (partition by direction, _load_id order by line_order)
                         ) as edges
                         group by direction
-                        having sum(net_of_load) filter (where is_last) = {{ day }}.net_without_balance
                     ) as nets
                     cross join lateral unnest(
                         case cardinality(nets.starts) when 0 then nets.balances else nets.starts end
                     ) as balance (balance_before)
+                    cross join lateral (values (0), (nets.net_elsewhere)) as elsewhere (net_before)
                     where cardinality(nets.starts) < 2
 {%- endmacro %}

@@ -259,6 +259,33 @@ def test_rows_without_a_balance_can_stand_at_several_places_of_a_day(
     assert unknown < len(whole) * 2, unknown
 
 
+def test_the_amounts_of_rows_without_a_balance_can_cancel_out(warehouse: Warehouse) -> None:
+    first, second, third = (date(2024, 1, day) for day in (1, 2, 3))
+
+    def cancelling(account: str, next_balance: int) -> list[Row]:
+        amounts = [(5, None), (10, 115), (-5, None)]
+        rows = [Row(account, second, amount, balance, "a") for amount, balance in amounts]
+        return [*rows, Row(account, third, 1, next_balance, "b")]
+
+    opening = [Row("1", first, 100, 100, "c")]
+    # After 100, 105, 115 and 110, the third day begins at 110. In account 2, a row of 5 is missing.
+    torn = [replace(opening[0], account="2"), *cancelling("2", 116)]
+    begun = cancelling("3", 111)  # the balance before the first row is unknown
+    amounts = [(10, 110), (5, None), (5, 120), (1, None), (9, 130)]
+    two_loads = [Row("4", first, 100, 100, "c")]
+    two_loads += [Row("4", second, amount, balance, "d") for amount, balance in amounts]
+    bank = Bank(warehouse)
+    pieces = [opening + cancelling("1", 111), torn, begun, two_loads]
+    bank.load([*pieces, [Row("4", second, 7, None, "e"), Row("4", third, 1, 138, "f")]])
+    assert [(account, found[0].date_after) for account, found in bank.breaks().items()] == [
+        ("2", third)
+    ]
+    closings, states = bank.closings(), bank.states()
+    assert [closings["1", day] for day in (first, second, third)] == [100, 110, 111]
+    assert closings["4", second] == 137
+    assert {account: states[account][1] for account in "134"} == {"1": 0, "3": 100, "4": 0}
+
+
 def publish(table: dict[str, Counter], limits: Counter) -> None:
     """Print the results, and write them to the folder that RELIABILITY_RESULTS names."""
     columns = ["mutation", "tried", "visible", NAMED, EXPLAINED, ACCEPTED, UNSEEN]

@@ -104,8 +104,8 @@ edges as (
         _load_id,
         _staged_at
     from transactions_to_aggregate
-    -- Optimisation fence: without `offset`, each use would compute the balance before again. The
-    -- literal is a bigint, because the cast of an integer would prevent a parallel plan.
+    -- Optimisation fence: without `offset`, Postgres would compute `balance_before` again at each
+    -- use. The literal is a bigint, because the cast of an integer would prevent a parallel plan.
     offset bigint '0'
 
 ),
@@ -121,6 +121,7 @@ new_sums as (
         count(withdrawal_amount) filter (where not is_total) as withdrawal_count,
         count(deposit_amount) filter (where not is_total) as deposit_count,
         count(balance_amount) as balance_count,
+        count(*) filter (where balance_amount is null and not is_total) as count_without_balance,
         coalesce(
             sum(coalesce(deposit_amount, 0) - coalesce(withdrawal_amount, 0))
             filter (where balance_amount is null and not is_total),
@@ -158,6 +159,7 @@ days as (
         sum(withdrawal_count)::bigint as withdrawal_count,
         sum(deposit_count)::bigint as deposit_count,
         sum(balance_count)::bigint as balance_count,
+        sum(count_without_balance)::bigint as count_without_balance,
         sum(net_without_balance) as net_without_balance,
         sum(net_of_totals) as net_of_totals,
         sum(_square_sum) as _square_sum,
@@ -177,6 +179,7 @@ days as (
             stored.withdrawal_count,
             stored.deposit_count,
             stored.balance_count,
+            stored.count_without_balance,
             stored.net_without_balance,
             stored.net_of_totals,
             stored._square_sum,
@@ -249,6 +252,7 @@ final as (
         withdrawal_count,
         deposit_count,
         balance_count,
+        count_without_balance,
 
         -- balances
         shape,

@@ -98,9 +98,9 @@ days as (
             when 'closed' then array[]::numeric[]
             when 'irregular' then nets.balance_ends
         end as ends,
-        case when sums.shape = 'path' and sums.net_without_balance = 0 then sums.path_start end
+        case when sums.shape = 'path' and sums.count_without_balance = 0 then sums.path_start end
             as fixed_start,
-        case when sums.shape = 'path' and sums.net_without_balance = 0 then sums.path_end end
+        case when sums.shape = 'path' and sums.count_without_balance = 0 then sums.path_end end
             as fixed_end,
         row_number() over (
             partition by sums.account_number order by sums.transaction_date
@@ -280,7 +280,7 @@ final as (
             when cardinality(balances_before) = 1 then balances_before[1]
             when
                 balances_before is null and cardinality(reading_starts) = 1
-                and net_without_balance = 0
+                and count_without_balance = 0
                 then reading_starts[1]
         end::numeric(18, 2) as opening_balance,
         case when cardinality(balances_after) = 1 then balances_after[1] end::numeric(18, 2)
