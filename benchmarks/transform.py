@@ -47,7 +47,7 @@ select
     replace(nullif(withdrawal_amt, ''), ',', '')::numeric(18, 2) as withdrawal_amount,
     replace(nullif(deposit_amt, ''), ',', '')::numeric(18, 2) as deposit_amount,
     replace(nullif(balance_amt, ''), ',', '')::numeric(18, 2) as balance_amount,
-    _load_id, _source_file, _source_line, _loaded_at, now() as _staged_at
+    _load_id, _source_line, now() as _staged_at
 from raw.transactions
 """
 

@@ -44,9 +44,9 @@ def test_the_loader_adds_its_columns_log_and_indexes(warehouse, run, write):
     path = write(line(1), line(2, '"two\nlines"'), line(3))
     assert run("load", path).code == 0
     assert warehouse.query(
-        "select _source_line, _source_file, _load_id, _loaded_at = started_at"
+        "select _source_line, source_file, _load_id"
         " from raw.transactions join raw._loads on load_id = _load_id order by 1"
-    ) == [(number, "transactions.csv", 1, True) for number in (2, 3, 5)]
+    ) == [(number, "transactions.csv", 1) for number in (2, 3, 5)]
     assert warehouse.query(
         "select source_file, file_size, length(file_sha256), error, finished_at > started_at"
         " from raw._loads"
@@ -264,13 +264,52 @@ def test_files_are_looked_up_in_the_data_folder(warehouse, run, write, tmp_path,
     assert len(warehouse.rows()) == 3
 
 
+@pytest.mark.parametrize(
+    ("empty", "stored"),
+    [
+        (False, [("transactions_1.csv", 2), ("transactions_2.csv", 1)]),
+        (True, [("transactions_2.csv", 2)]),
+    ],
+)
+def test_a_table_of_an_older_version_loses_the_columns_that_the_load_log_has(
+    warehouse, run, write, empty, stored
+):
+    assert run("load", write(line(1), line(2), name="transactions_1.csv")).code == 0
+    warehouse.query(
+        "alter table raw.transactions add column _source_file text not null default 'x',"
+        " add column _loaded_at timestamptz not null default now()"
+    )
+    if empty:
+        warehouse.query("delete from raw.transactions")
+    assert run("load", write(line(2), line(3), name="transactions_2.csv")).code == 0
+    files = (
+        "select source_file, count(*) from raw.transactions join raw._loads on load_id = _load_id"
+        " group by 1 order by 1"
+    )
+    assert warehouse.query(files) == stored
+    names = "select attname from pg_attribute where attrelid = 'raw.transactions'::regclass"
+    added = f"{names} and attname like E'\\\\_%' and not attisdropped order by attnum"
+    assert warehouse.query(added) == [("_row_hash",), ("_load_id",), ("_source_line",)]
+
+
+def test_a_view_on_a_column_that_the_load_log_has_now_is_reported(warehouse, run, write):
+    assert run("load", write(line(1), name="transactions_1.csv")).code == 0
+    warehouse.query("alter table raw.transactions add column _source_file text")
+    warehouse.query("create view raw.mine as select _source_file from raw.transactions")
+    outcome = run("load", write(line(2), name="transactions_2.csv"))
+    assert outcome.code == 3
+    assert "raw._loads has now" in outcome.err[0]
+    warehouse.query("drop view raw.mine")
+    assert run("load", write(line(2), name="transactions_2.csv")).code == 0
+
+
 def test_sql_in_names_and_values_is_stored_as_text(warehouse, run, write):
     bad = "x'); drop table raw._loads; --"
     path = write(line(1, f'"{bad}"'), name=f"{bad}.csv")
     assert run("load", path).code == 0
-    assert warehouse.query("select transaction_details, _source_file from raw.transactions") == [
-        (bad, f"{bad}.csv")
-    ]
+    assert warehouse.query(
+        "select transaction_details, source_file from raw.transactions, raw._loads"
+    ) == [(bad, f"{bad}.csv")]
 
 
 def test_init_creates_the_tables_once(warehouse, run, write):
@@ -298,7 +337,7 @@ def test_an_overlapping_file_loads_each_row_once_in_small_pieces(
         "select count(*), count(distinct _row_hash), max(_source_line) from raw.transactions"
     ) == [(2_000, 2_000, 2_001)]
     misplaced = warehouse.query(
-        "select _source_file, _source_line, balance_amt from raw.transactions where balance_amt"
+        "select _load_id, _source_line, balance_amt from raw.transactions where balance_amt"
         " <> case _load_id when 1 then 3 * (_source_line - 2) else _source_line - 2 end || '.00 '"
     )
     assert misplaced == [], "each row has its own line number"

@@ -2,10 +2,10 @@
     Return the `_load_id` of the newest load in staging.transactions, or 0 to read all of raw.
 
     Load ids are an exact high-water mark, because load n+1 begins only after load n has ended.
-    However, load ids start again at 1 when somebody empties raw and loads the files again. To
-    detect this, the macro looks in raw for the most recently staged row. If raw no longer has this
-    row, with the same load id and load time, the macro returns 0 and the run reads all of raw.
-    The model's unique key then prevents duplicates.
+    However, load ids start again at 1 when somebody empties raw with its load log and loads the files
+    again. To detect this, the macro looks in raw for the most recently staged row. If raw no longer
+    has this row on the same line of the same load, or if this load ended after the row was staged,
+    the macro returns 0 and the run reads all of raw. The model's unique key then prevents duplicates.
 
     Rows that are deleted from raw stay in staging until `dbt run --full-refresh`.
 #}
@@ -17,7 +17,8 @@ coalesce(
                 select
                     transaction_id,
                     _load_id,
-                    _loaded_at
+                    _source_line,
+                    _staged_at
                 from {{ this }}
                 order by _staged_at desc, _load_id desc
                 limit 1
@@ -26,7 +27,15 @@ coalesce(
                 on
                     newest_row.transaction_id = raw_row._row_hash
                     and newest_row._load_id = raw_row._load_id
-                    and newest_row._loaded_at = raw_row._loaded_at
+                    and newest_row._source_line = raw_row._source_line
+            where
+                not exists (
+                    select 1 from {{ source('raw', '_loads') }} as loads
+                    where
+                        loads.table_name = 'transactions'
+                        and loads.load_id = newest_row._load_id
+                        and loads.finished_at > newest_row._staged_at
+                )
         ),
         0
     )

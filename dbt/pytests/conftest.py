@@ -29,8 +29,7 @@ create table raw.transactions (
     account_no text not null, date text not null, transaction_details text not null,
     chq_no text not null, value_date text not null, withdrawal_amt text not null,
     deposit_amt text not null, balance_amt text not null,
-    _row_hash uuid not null, _load_id bigint not null, _source_file text not null,
-    _source_line bigint not null, _loaded_at timestamptz not null
+    _row_hash uuid not null, _load_id bigint not null, _source_line bigint not null
 );
 create unique index transactions__row_hash_key on raw.transactions (_row_hash);
 create index on raw.transactions using brin (_load_id);
@@ -84,14 +83,14 @@ class Warehouse:
                 if key in hashes:
                     duplicates.append((load_id, key, line))
                 else:
-                    records.append((*values, details, key, load_id, line, file))
+                    records.append((*values, details, key, load_id, line))
                 hashes.append(key)
             loads.append((load_id, file, *(hashes[:1] or [None]), *(hashes[-1:] or [None])))
         self.insert(
             f"raw.transactions ({', '.join(VALUES)}, transaction_details, _row_hash, _load_id,"
-            " _source_line, _source_file, chq_no, _loaded_at)",
+            " _source_line, chq_no)",
             records,
-            "(" + "%s, " * (len(VALUES) + 5) + "'', now())",
+            "(" + "%s, " * (len(VALUES) + 4) + "'')",
         )
         self.insert(
             "raw._loads (table_name, load_id, source_file, first_row_hash, last_row_hash, status,"

@@ -161,7 +161,7 @@ def test_the_report_says_why_a_value_is_not_parsed(warehouse: Warehouse) -> None
         ("account_no", "4.09E+11"): "the text is no account number",
     }
     warehouse.load([{column: text} for column, text in hints], load_id=1)
-    assert warehouse.dbt("run", "--select", "transactions").success
+    assert warehouse.dbt("run", "--select", "transactions", "loads").success
     assert not warehouse.dbt("test", "--select", "every_value_is_parsed").success
     found = warehouse.query(
         "reporter", "select hint from audit.every_value_is_parsed order by _source_line"

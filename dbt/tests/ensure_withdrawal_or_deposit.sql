@@ -1,6 +1,12 @@
 -- A transaction is a withdrawal or a deposit, never both. Some exports write 0.00 for the missing
 -- amount, so zero counts as missing. The test withdrawal_or_deposit_is_present reports rows with
 -- neither amount.
+with transactions as (
+
+    {{ transactions_with_file() }}
+
+)
+
 select
     transaction_id,
     account_number,
@@ -9,5 +15,5 @@ select
     deposit_amount,
     _source_file,
     _source_line
-from {{ ref('transactions') }}
+from transactions
 where {{ is_total() }}

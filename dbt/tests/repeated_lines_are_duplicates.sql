@@ -44,9 +44,10 @@ select
     edges.transaction_date,
     edges.balance_before,
     edges.balance_after,
-    edges._source_file,
+    loads._source_file,
     duplicates.source_line,
     edges._source_line as equal_line
 from duplicates
 inner join {{ ref('transaction_edges') }} as edges on duplicates.row_hash = edges.transaction_id
 inner join open_days using (account_number, transaction_date)
+left join {{ ref('loads') }} as loads on edges._load_id = loads._load_id

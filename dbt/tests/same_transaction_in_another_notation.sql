@@ -66,13 +66,15 @@ select
     repeated.withdrawal_amount,
     repeated.deposit_amount,
     repeated.balance_amount,
-    repeated._source_file,
+    repeated_loads._source_file,
     repeated._source_line,
-    originals._source_file as first_source_file,
+    original_loads._source_file as first_source_file,
     originals._source_line as first_source_line
 from repeated
 inner join transactions as originals
     on repeated.first_transaction_id = originals.transaction_id
+left join {{ ref('loads') }} as repeated_loads on repeated._load_id = repeated_loads._load_id
+left join {{ ref('loads') }} as original_loads on originals._load_id = original_loads._load_id
 where
     repeated.day_hash_sum = 0
     or exists (

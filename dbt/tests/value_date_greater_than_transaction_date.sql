@@ -6,6 +6,12 @@
 -- needs the marts to show backdated transactions, so the next line makes this test depend on a
 -- mart: dbt then builds the marts first.
 -- depends_on: {{ ref('backdated_transactions') }}
+with transactions as (
+
+    {{ transactions_with_file() }}
+
+)
+
 select
     transaction_id,
     account_number,
@@ -15,5 +21,5 @@ select
     deposit_amount,
     _source_file,
     _source_line
-from {{ ref('transactions') }}
+from transactions
 where value_date < transaction_date

@@ -2,6 +2,12 @@
 
 -- A row without an amount may be a note of the bank, such as a balance carried forward. The test
 -- only warns, because such a row is not an error.
+with transactions as (
+
+    {{ transactions_with_file() }}
+
+)
+
 select
     transaction_id,
     account_number,
@@ -9,5 +15,5 @@ select
     transaction_details,
     _source_file,
     _source_line
-from {{ ref('transactions') }}
+from transactions
 where coalesce(withdrawal_amount, 0) = 0 and coalesce(deposit_amount, 0) = 0

@@ -75,8 +75,8 @@ def test_a_clock_set_back_changes_no_row(warehouse, clock, tmp_path, loader_resu
     def transform() -> None:
         dbt_run(warehouse, tmp_path)
         differing = warehouse.query(
-            "select _row_hash, _load_id, _loaded_at from raw.transactions"
-            " except select transaction_id, _load_id, _loaded_at from staging.transactions"
+            "select _row_hash, _load_id, _source_line from raw.transactions"
+            " except select transaction_id, _load_id, _source_line from staging.transactions"
         )
         counts = "select (select count(*) from raw.transactions), count(*) from {}"
         raw, staged = warehouse.query(counts.format("staging.transactions"))[0]

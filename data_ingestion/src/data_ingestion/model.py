@@ -5,7 +5,8 @@ from datetime import datetime
 
 # The columns that the loader adds to those of a file, in the order in which COPY sends them.
 # The normalised name of a file's column never begins with an underscore.
-ADDED_COLUMNS = ("_row_hash", "_source_line", "_load_id", "_source_file", "_loaded_at")
+# The values that all rows of a load share are in raw._loads.
+ADDED_COLUMNS = ("_row_hash", "_source_line", "_load_id")
 DELIMITERS = ",;\t|"  # those that are common in CSV files
 
 

@@ -6,7 +6,6 @@ select
     {{ balance_before() }} as balance_before,
     balance_amount as balance_after,
     _load_id,
-    _source_file,
     _source_line
 from {{ ref('transactions') }}
 where balance_amount is not null

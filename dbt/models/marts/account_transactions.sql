@@ -1,6 +1,6 @@
 with transactions as (
 
-    select * from {{ ref('transactions') }}
+    {{ transactions_with_file() }}
 
 ),
 

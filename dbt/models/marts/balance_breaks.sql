@@ -209,13 +209,13 @@ final as (
         -- before the break
         breaks.date_before,
         breaks.balance_before::numeric(18, 2) as balance_before,
-        row_before._source_file as source_file_before,
+        load_before.source_file as source_file_before,
         row_before._source_line as source_line_before,
 
         -- after the break
         breaks.date_after,
         breaks.balance_after::numeric(18, 2) as balance_after,
-        row_after._source_file as source_file_after,
+        load_after.source_file as source_file_after,
         row_after._source_line as source_line_after,
 
         -- explanation
@@ -244,6 +244,8 @@ final as (
     from breaks
     cross join {{ row_of('breaks.id_after') }} as row_after
     left join {{ row_of('breaks.id_before') }} as row_before on true
+    left join loads as load_after on row_after._load_id = load_after.load_id
+    left join loads as load_before on row_before._load_id = load_before.load_id
     left join needed_duplicates using (id_after)
     left join {{ accepted_balance_breaks() }} as accepted
         on

@@ -10,14 +10,21 @@ staged as (
 
     select * from {{ ref('transactions') }}
 
+),
+
+loads as (
+
+    select * from {{ ref('loads') }}
+
 )
 
 select
     raw_rows._row_hash as transaction_id,
     raw_rows._load_id,
-    raw_rows._source_file,
+    loads._source_file,
     raw_rows._source_line
 from raw_rows
+left join loads on raw_rows._load_id = loads._load_id
 where
     {% if is_incremental() -%}
     raw_rows._load_id > (select coalesce(max(dropped._load_id), 0) from {{ this }} as dropped)

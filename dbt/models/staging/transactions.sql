@@ -38,9 +38,7 @@ trimmed as (
     select
         source._row_hash,
         source._load_id,
-        source._source_file,
         source._source_line,
-        source._loaded_at,
         source.date,
         source.value_date,
         usual_dates.date as usual_transaction_date,
@@ -133,9 +131,7 @@ renamed as (
             'balance_amount': ('balance_amount', 'balance_amount_text'),
         }, dashes=['withdrawal_amount', 'deposit_amount']) }} as _unparsed,
         _load_id,
-        _source_file,
         _source_line,
-        _loaded_at,
         {% if is_incremental() %}
         -- An incremental run stages few rows, so one index lookup per row is cheap.
         coalesce(

@@ -46,6 +46,7 @@ PEER_TIMEOUTS = {
 ADVICE = {
     "42501": "the role lacks a right: run init_db.sql as a superuser, or set PGUSER to the loader",
     "3F000": "the schema raw does not exist: run init_db.sql as a superuser",
+    "2BP01": "other objects read a column that raw._loads has now: drop them, then load again",
     "53100": "the server's disk is full: make room, then run the load again",
     "23505": "another program wrote the same rows at the same time: run the load again",
 }

@@ -13,7 +13,6 @@ these bytes never equals another row.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -30,7 +29,6 @@ BYTES = pa.large_binary()
 EMPTY = pa.scalar(b"", BYTES)
 COPY_BEGIN = b"PGCOPY\n\xff\r\n\0" + bytes(8)  # the signature, no flags, no extension
 COPY_END = b"\xff\xff"
-EPOCH = datetime(2000, 1, 1, tzinfo=UTC)  # Postgres counts microseconds from here
 
 Hashes = NDArray[np.void]  # items of the type HASH
 Integers = NDArray[np.int64]
@@ -145,20 +143,18 @@ class CopyFormat:
         """Prepare the values that all rows of a load share.
 
         Args:
-            load: The load, with its id and start.
+            load: The load, with its id.
             n_values: The number of columns that come from the file.
         """
-        loaded_at = (load.started_at - EPOCH) // timedelta(microseconds=1)
-        constants = (_int8(load.load_id), load.source_file.encode(), _int8(loaded_at))
-        constant = b"".join(len(value).to_bytes(4, "big") + value for value in constants)
         tail = [
             ("hash_length", ">i4"),
             ("hash", HASH),
             ("line_length", ">i4"),
             ("line", ">i8"),
-            ("constant", f"V{len(constant)}"),
+            ("load_id_length", ">i4"),
+            ("load_id", ">i8"),
         ]
-        self._tail = np.array([(16, (0, 0), 8, 0, constant)], tail)
+        self._tail = np.array([(16, (0, 0), 8, 0, 8, load.load_id)], tail)
         self._head = pa.scalar((n_values + len(ADDED_COLUMNS)).to_bytes(2, "big"), BYTES)
 
     def complete(self, rows: Rows) -> bytes:
@@ -169,7 +165,3 @@ class CopyFormat:
         _, offsets, data = joined.buffers()
         stop = int(np.frombuffer(offsets, np.int64)[joined.offset + len(joined)])
         return b"".join((COPY_BEGIN, memoryview(data)[:stop], COPY_END))
-
-
-def _int8(number: int) -> bytes:
-    return number.to_bytes(8, "big", signed=True)

@@ -16,6 +16,8 @@ from data_ingestion.postgres.catalog import exists, fetch_value, relation
 from data_ingestion.postgres.connection import Connection, Cursor
 from data_ingestion.postgres.copy_errors import hide_printed_errors
 
+# Columns that older versions of the loader added. raw._loads has their values once a load.
+RETIRED_COLUMNS = ("_source_file", "_loaded_at")
 INDEXES = {
     "row_hash_key": "create unique index if not exists {} on {} (_row_hash)",
     "load_id_idx": (
@@ -52,10 +54,12 @@ def open_table(cursor: Cursor, table: str, columns: Columns) -> tuple[Columns, b
         " and not attisdropped order by attnum",
         (relation(table).as_string(cursor),),
     )
-    existing = [name for (name,) in cursor.fetchall() if name not in ADDED_COLUMNS]
-    if not existing:
+    found = [name for (name,) in cursor.fetchall()]
+    if not found:
         _create_table(cursor, table, columns.names)
         return columns, False
+    _drop_retired_columns(cursor, table, found)
+    existing = [name for name in found if name not in (*ADDED_COLUMNS, *RETIRED_COLUMNS)]
     differing = sorted(set(existing) ^ set(columns.names))
     if differing:
         raise InputError(
@@ -91,13 +95,20 @@ def _reset_if_empty(cursor: Cursor, table: str) -> bool:
     return True
 
 
+def _drop_retired_columns(cursor: Cursor, table: str, found: Sequence[str]) -> None:
+    """Drop the columns of `found` that the loader no longer fills. The rows are not rewritten."""
+    retired = [Identifier(name) for name in RETIRED_COLUMNS if name in found]
+    if retired:
+        drops = SQL(", ").join(SQL("drop column {}").format(name) for name in retired)
+        cursor.execute(SQL("alter table {} {}").format(relation(table), drops))
+
+
 def _create_table(cursor: Cursor, table: str, names: Sequence[str]) -> None:
     values = SQL(", ").join(SQL("{} text not null").format(Identifier(name)) for name in names)
     cursor.execute(
         SQL(
             "create table {} ({}, _row_hash uuid not null, _load_id bigint not null,"
-            " _source_file text not null, _source_line bigint not null,"
-            " _loaded_at timestamptz not null)"
+            " _source_line bigint not null)"
         ).format(relation(table), values)
     )
 
