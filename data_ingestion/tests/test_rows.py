@@ -2,7 +2,6 @@
 
 import struct
 import uuid
-from datetime import UTC, datetime
 
 import numpy as np
 import pyarrow as pa
@@ -10,7 +9,7 @@ import pytest
 import xxhash
 
 from data_ingestion.contracts import Columns
-from data_ingestion.model import Dialect, Load
+from data_ingestion.model import Dialect
 from data_ingestion.parsing.records import Block
 from data_ingestion.parsing.values import read_values
 from data_ingestion.postgres.copy_format import (
@@ -91,7 +90,6 @@ def test_repeated_rows_get_different_hashes():
 
 
 def test_filtered_rows_are_encoded_as_a_complete_copy_stream():
-    load = Load("t", "ü.csv", "drop", datetime(2026, 1, 2, 3, 4, 5, 6, UTC), load_id=7)
     rows = encode(values_of(b"a\nb\nc\n", 3, n_fields=1))
     rows = Rows(rows, hash_rows(rows), np.array([2, 3, 4])).where(np.array([False, True, True]))
     expected = b"PGCOPY\n\xff\r\n\0" + bytes(8)
@@ -100,4 +98,4 @@ def test_filtered_rows_are_encoded_as_a_complete_copy_stream():
         numbers = [struct.pack(">q", number) for number in (line, 7)]
         expected += struct.pack(">h", 4) + fields(value, digest, *numbers)
     expected += b"\xff\xff"
-    assert CopyFormat(load, 1).complete(rows) == expected
+    assert CopyFormat(7, 1).complete(rows) == expected

@@ -68,7 +68,7 @@ class Writer:
         self._keep = options.duplicates == "keep"
         self._seen = SeenRows(options.dedup_memory, self._keep, self._idle_cursor)
         self._statement = tables.copy_statement(cursor, load.table, columns, freeze=not has_rows)
-        self._format = CopyFormat(load, len(columns.names))
+        self._format = CopyFormat(load.load_id, len(columns.names))
         self._batch: list[Rows] = []
         self._dropped: list[tuple[Hashes, Integers]] = []  # not yet in raw._duplicates
         # The first line at which `SeenRows` may have missed a duplicate.

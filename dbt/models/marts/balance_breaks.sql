@@ -27,8 +27,7 @@ transactions as not materialized (
 
 loads as (
 
-    select * from {{ source('raw', '_loads') }}
-    where table_name = 'transactions' and status = 'loaded'
+    select * from {{ ref('loads') }}
 
 ),
 
@@ -53,14 +52,14 @@ load_spans as (
         union all
         select
             end_row.transaction_date,
-            loads.load_id
+            loads._load_id as load_id
         from loads
         -- With `offset 0`, the planner looks up each row in the index.
         cross join
             lateral (
                 select transactions.transaction_date
                 from transactions
-                where transactions.transaction_id in (loads.first_row_hash, loads.last_row_hash)
+                where transactions.transaction_id in (loads._first_row_hash, loads._last_row_hash)
                 offset 0
             ) as end_row
     ) as load_days
@@ -180,7 +179,7 @@ needed_duplicates as (
 
     select distinct on (breaks.id_after)
         breaks.id_after,
-        loads.source_file,
+        loads._source_file,
         duplicates.source_line
     from breaks
     cross join
@@ -189,7 +188,7 @@ needed_duplicates as (
     inner join duplicates
         on edge.transaction_id = duplicates.row_hash
     inner join loads
-        on duplicates.load_id = loads.load_id
+        on duplicates.load_id = loads._load_id
     where
         breaks.kind <> 'doubled'
         and breaks.balance_before = edge.balance_before
@@ -209,13 +208,13 @@ final as (
         -- before the break
         breaks.date_before,
         breaks.balance_before::numeric(18, 2) as balance_before,
-        load_before.source_file as source_file_before,
+        load_before._source_file as source_file_before,
         row_before._source_line as source_line_before,
 
         -- after the break
         breaks.date_after,
         breaks.balance_after::numeric(18, 2) as balance_after,
-        load_after.source_file as source_file_after,
+        load_after._source_file as source_file_after,
         row_after._source_line as source_line_after,
 
         -- explanation
@@ -225,7 +224,7 @@ final as (
                 then format(
                     'Line %s of %s was dropped as a duplicate, but the balances need it. '
                     'Load the file again with DUPLICATES=keep.',
-                    needed_duplicates.source_line, needed_duplicates.source_file
+                    needed_duplicates.source_line, needed_duplicates._source_file
                 )
             when breaks.kind = 'gap'
                 then
@@ -244,8 +243,8 @@ final as (
     from breaks
     cross join {{ row_of('breaks.id_after') }} as row_after
     left join {{ row_of('breaks.id_before') }} as row_before on true
-    left join loads as load_after on row_after._load_id = load_after.load_id
-    left join loads as load_before on row_before._load_id = load_before.load_id
+    left join loads as load_after on row_after._load_id = load_after._load_id
+    left join loads as load_before on row_before._load_id = load_before._load_id
     left join needed_duplicates using (id_after)
     left join {{ accepted_balance_breaks() }} as accepted
         on

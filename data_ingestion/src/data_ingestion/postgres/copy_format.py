@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from xxhash import xxh3_128_digest
 
-from data_ingestion.model import ADDED_COLUMNS, Load
+from data_ingestion.model import ADDED_COLUMNS
 
 # The hash of a row as two numbers, its first and last 8 bytes; big-endian as in the uuid.
 HASH = np.dtype([("high", ">u8"), ("low", ">u8")])
@@ -139,11 +139,11 @@ class Rows:
 class CopyFormat:
     """Completes encoded rows with the columns that the loader adds."""
 
-    def __init__(self, load: Load, n_values: int) -> None:
+    def __init__(self, load_id: int, n_values: int) -> None:
         """Prepare the values that all rows of a load share.
 
         Args:
-            load: The load, with its id.
+            load_id: The number of the load.
             n_values: The number of columns that come from the file.
         """
         tail = [
@@ -154,7 +154,7 @@ class CopyFormat:
             ("load_id_length", ">i4"),
             ("load_id", ">i8"),
         ]
-        self._tail = np.array([(16, (0, 0), 8, 0, 8, load.load_id)], tail)
+        self._tail = np.array([(16, (0, 0), 8, 0, 8, load_id)], tail)
         self._head = pa.scalar((n_values + len(ADDED_COLUMNS)).to_bytes(2, "big"), BYTES)
 
     def complete(self, rows: Rows) -> bytes:
