@@ -85,7 +85,8 @@ directed_edges as (
 
 ),
 
--- Both ends of each edge, in the order of time. Of equal balances, the first ones dangle.
+-- The ends of edges with the balance of a dangling end, in the order of time. Of equal balances, the
+-- first ones dangle.
 nodes as (
 
     select
@@ -103,9 +104,13 @@ nodes as (
                 edge.transaction_date, edge._load_id, edge._source_line * edge.file_direction
         ) as copy_number
     from directed_edges as edge
+    inner join irregular using (account_number, last_date)
     cross join lateral (
-        values (true, edge.balance_before), (false, edge.balance_after)
-    ) as node (is_start, balance)
+        values
+        (true, edge.balance_before, irregular._balance_starts),
+        (false, edge.balance_after, irregular._balance_ends)
+    ) as node (is_start, balance, dangling_balances)
+    where node.balance = any(node.dangling_balances)
 
 ),
 

@@ -51,10 +51,30 @@ net_of_all as (
     select
         account_number,
         transaction_date,
-        {{ array_except('array_agg(balance_before)', 'array_agg(balance_after)') }} as all_starts,
-        {{ array_except('array_agg(balance_after)', 'array_agg(balance_before)') }} as all_ends
+        {{ array_except('array_agg(balance_before)', 'array_agg(balance_after)') }}
+            as balance_starts,
+        {{ array_except('array_agg(balance_after)', 'array_agg(balance_before)') }}
+            as balance_ends,
+        max(_staged_at) as _staged_at
     from edges
     group by account_number, transaction_date
+
+),
+
+-- Only on these days can an edge be a surplus copy.
+days_with_equal_edges as (
+
+    select distinct
+        account_number,
+        transaction_date
+    from (
+        select
+            account_number,
+            transaction_date
+        from edges
+        group by account_number, transaction_date, balance_before, balance_after
+        having count(*) > 1
+    ) as equal_edges
 
 ),
 
@@ -63,21 +83,8 @@ copies as (
 
     select
         edges.*,
-        row_number() over (
-            partition by
-                edges.account_number,
-                edges.transaction_date,
-                edges.balance_before,
-                edges.balance_after
-            order by edges._load_id, edges._source_line
-        ) as copy_number,
-        count(*) over (
-            partition by
-                edges.account_number,
-                edges.transaction_date,
-                edges.balance_before,
-                edges.balance_after
-        ) as copy_count,
+        row_number() over (equal_edges order by edges._load_id, edges._source_line) as copy_number,
+        count(*) over equal_edges as copy_count,
         row_number() over (
             partition by
                 edges.account_number,
@@ -88,6 +95,14 @@ copies as (
             order by edges._source_line
         ) as number_in_load
     from edges
+    inner join days_with_equal_edges using (account_number, transaction_date)
+    window equal_edges as (
+        partition by
+            edges.account_number,
+            edges.transaction_date,
+            edges.balance_before,
+            edges.balance_after
+    )
 
 ),
 
@@ -102,14 +117,14 @@ compared as (
                 copies.balance_before,
                 copies.balance_after
         ) as count_in_one_load,
-        copies.balance_before = any(net_of_all.all_starts)
-        and copies.balance_after = any(net_of_all.all_ends) as is_dangling
+        copies.balance_before = any(net_of_all.balance_starts)
+        and copies.balance_after = any(net_of_all.balance_ends) as is_dangling
     from copies
     inner join net_of_all using (account_number, transaction_date)
 
 ),
 
--- Each edge in four ways: with all copies, and with three ways of leaving out surplus copies.
+-- Each edge in three ways of leaving out surplus copies.
 kept as (
 
     select
@@ -119,7 +134,6 @@ kept as (
     from compared
     cross join lateral (
         values
-        (1, true),
         -- A load lists a transaction as often as it happened. Another load may list it again, in
         -- another notation.
         (2, compared.copy_number <= compared.count_in_one_load),
@@ -135,7 +149,7 @@ kept as (
 
 ),
 
-nets as (
+nets_without_surplus as (
 
     select
         account_number,
@@ -158,9 +172,21 @@ nets as (
 
 final as (
 
+    select
+        account_number,
+        transaction_date,
+        1 as way_number,
+        balance_starts,
+        balance_ends,
+        null::uuid [] as surplus_ids,
+        _staged_at
+    from net_of_all
+
+    union all
+
     select *
-    from nets
-    where way_number = 1 or (cardinality(balance_starts) < 2 and surplus_ids is not null)
+    from nets_without_surplus
+    where cardinality(balance_starts) < 2 and surplus_ids is not null
 
 )
 
