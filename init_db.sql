@@ -77,6 +77,11 @@ alter role transformer set tcp_keepalives_idle = 30;
 alter role transformer set tcp_keepalives_interval = 10;
 alter role transformer set tcp_keepalives_count = 3;
 
+-- Sort the entries of an index on millions of rows in memory, not in temporary files. The DAG runs one
+-- task at a time, and a task builds at most DBT_THREADS indexes at once.
+alter role loader set maintenance_work_mem = '256MB';
+alter role transformer set maintenance_work_mem = '256MB';
+
 -- Schemas -----------------------------------------------------------------------------------
 
 create schema if not exists raw;

@@ -14,6 +14,11 @@ balance_amount - coalesce(deposit_amount, 0) + coalesce(withdrawal_amount, 0)
     )
 {%- endmacro %}
 
+{# Whether a row has neither a withdrawal nor a deposit. Such a row may be a note of the bank. #}
+{% macro has_no_amount() -%}
+(coalesce(withdrawal_amount, 0) = 0 and coalesce(deposit_amount, 0) = 0)
+{%- endmacro %}
+
 {#
     The amount by which a transaction without a balance changes the balance. Zero for a row with a
     balance and for a total.

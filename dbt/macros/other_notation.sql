@@ -20,6 +20,9 @@ account_number,
     therefore repeats the n-th such row of an earlier load. Rows without a balance are never paired,
     because equal transactions, such as two fares, are then indistinguishable from repeated ones.
 
+    Most rows have a balance that no other load has on this day. The query therefore compares the
+    balances first, and the meaning only of the remaining rows.
+
     Args:
         rows: name of a relation with the columns of staging.transactions.
         load_id: expression for the number of a row's load.
@@ -41,8 +44,18 @@ select
                 row_number() over (
                     partition by {{ meaning() }}, {{ load_id }} order by _load_id, _source_line
                 ) as number
-            from {{ rows }}
-            where balance_amount is not null
+            from (
+                select
+                    *,
+                    min({{ load_id }}) over same_balance
+                    <> max({{ load_id }}) over same_balance as is_in_several_loads
+                from {{ rows }}
+                where balance_amount is not null
+                window same_balance as (
+                    partition by account_number, transaction_date, balance_amount
+                )
+            ) as rows_with_balance
+            where is_in_several_loads
         ) as numbered_rows
         window occurrence as (partition by {{ meaning() }}, number order by counted_load_id)
     ) as compared_rows

@@ -7,6 +7,19 @@ import pytest
 from conftest import PROJECT, Warehouse
 from dbt.cli.main import dbtRunnerResult
 
+# The tests that read the index of reported rows.
+INDEXED_TESTS = {
+    "account_number_is_present",
+    "deposit_amount_is_not_negative",
+    "ensure_withdrawal_or_deposit",
+    "every_value_is_parsed",
+    "transaction_date_is_present",
+    "value_date_greater_than_transaction_date",
+    "value_date_is_present",
+    "withdrawal_amount_is_not_negative",
+    "withdrawal_or_deposit_is_present",
+}
+
 
 def run_changed_model(warehouse: Warehouse, folder: Path, old: str, new: str) -> dbtRunnerResult:
     """Run `transactions` from a copy of the project, with `old` replaced in its properties."""
@@ -59,3 +72,25 @@ def test_a_model_without_the_key_is_built_by_dbts_own_macro(
     (path,) = (tmp_path / "target" / "run").rglob("transactions.sql")
     statement = " ".join(path.read_text().lower().split())
     assert ("insert into" in statement, "create table" in statement) == (inserts, True)
+
+
+def test_data_tests_read_the_index_of_reported_rows(warehouse: Warehouse) -> None:
+    assert warehouse.dbt("run").success
+    assert warehouse.dbt("run").success
+    indexes = warehouse.query(
+        "reporter",
+        "select indexrelid::regclass::text from pg_index"
+        " where indrelid = 'staging.transactions'::regclass and indpred is not null",
+    )
+    assert len(indexes) == 1, "a later run creates another index"
+    ((index,),) = indexes
+    compiled = warehouse.dbt("compile", "--select", *INDEXED_TESTS).result.results
+    queries = {result.node.name: result.node.compiled_code for result in compiled}
+    assert queries.keys() == INDEXED_TESTS
+    queries["chart"] = "select * from marts.backdated_transactions order by days_backdated"
+    for name, query in queries.items():
+        # An empty table is faster to scan, so the planner would not use the index.
+        plan = warehouse.query(
+            "transformer", f"set local enable_seqscan = off; explain {query}"
+        )
+        assert any(index.partition(".")[2] in line for (line,) in plan), (name, plan)

@@ -53,8 +53,8 @@ repeated as (
         ) over (
             partition by transactions.account_number, transactions.transaction_date
         ) as day_hash_sum
-    from transactions
-    inner join pairs using (transaction_id)
+    from pairs
+    cross join {{ row_of('pairs.transaction_id') }} as transactions
     cross join {{ row_of('pairs.transaction_id', 'transaction_edges') }} as edges
 
 )
@@ -71,8 +71,7 @@ select
     original_loads._source_file as first_source_file,
     originals._source_line as first_source_line
 from repeated
-inner join transactions as originals
-    on repeated.first_transaction_id = originals.transaction_id
+cross join {{ row_of('repeated.first_transaction_id') }} as originals
 left join {{ ref('loads') }} as repeated_loads on repeated._load_id = repeated_loads._load_id
 left join {{ ref('loads') }} as original_loads on originals._load_id = original_loads._load_id
 where

@@ -16,4 +16,4 @@ select
     _source_file,
     _source_line
 from transactions
-where coalesce(withdrawal_amount, 0) = 0 and coalesce(deposit_amount, 0) = 0
+where {{ has_no_amount() }}

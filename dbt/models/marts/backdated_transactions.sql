@@ -19,7 +19,7 @@ final as (
         _source_line
 
     from transactions
-    where days_backdated > 0
+    where value_date < transaction_date -- as in the index of reported rows
 
 )
 

@@ -1,3 +1,5 @@
+{{ config(post_hook="{{ index_of_reported_rows() }}") }}
+
 {#
     `staged_at` is the time at which this run stages its rows.
 
