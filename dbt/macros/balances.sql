@@ -14,6 +14,14 @@ balance_amount - coalesce(deposit_amount, 0) + coalesce(withdrawal_amount, 0)
     )
 {%- endmacro %}
 
+{# The amount of a transaction, be it a withdrawal or a deposit. Null for a total. #}
+{% macro amount() -%}
+case
+        when {{ is_total() }} then null
+        else coalesce(nullif(withdrawal_amount, 0), deposit_amount)
+    end
+{%- endmacro %}
+
 {# Whether a row has neither a withdrawal nor a deposit. Such a row may be a note of the bank. #}
 {% macro has_no_amount() -%}
 (coalesce(withdrawal_amount, 0) = 0 and coalesce(deposit_amount, 0) = 0)

@@ -85,8 +85,8 @@ directed_edges as (
 
 ),
 
--- The ends of edges with the balance of a dangling end, in the order of time. Of equal balances, the
--- first ones dangle.
+-- The ends of edges that have the balance of a dangling end, in the order of time. Of equal
+-- balances, the first ones dangle.
 nodes as (
 
     select
@@ -105,11 +105,12 @@ nodes as (
         ) as copy_number
     from directed_edges as edge
     inner join irregular using (account_number, last_date)
-    cross join lateral (
-        values
-        (true, edge.balance_before, irregular._balance_starts),
-        (false, edge.balance_after, irregular._balance_ends)
-    ) as node (is_start, balance, dangling_balances)
+    cross join
+        lateral (
+            values
+            (true, edge.balance_before, irregular._balance_starts),
+            (false, edge.balance_after, irregular._balance_ends)
+        ) as node (is_start, balance, dangling_balances)
     where node.balance = any(node.dangling_balances)
 
 ),

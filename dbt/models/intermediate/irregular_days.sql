@@ -178,7 +178,7 @@ final as (
         1 as way_number,
         balance_starts,
         balance_ends,
-        null::uuid [] as surplus_ids,
+        null::uuid[] as surplus_ids,
         _staged_at
     from net_of_all
 
