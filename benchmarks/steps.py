@@ -74,15 +74,23 @@ def sample(rows: int, seed: int) -> Sample:
     """Return the sample of a size and seed; generate it unless DATA_FOLDER has it."""
     DATA_FOLDER.mkdir(parents=True, exist_ok=True)
     path = DATA_FOLDER / f"transactions_{rows}_{seed}.csv"
-    truth = path.with_suffix(".truth.json")
-    if not truth.exists():
+    if not _truth_file(path).exists():
         print(f"generating {rows:,} rows", file=sys.stderr)
         size = ("--rows", str(rows), "--seed", str(seed))
         subprocess.run(
             [LOADER, "sample", *size, "--out", path], check=True, stdout=subprocess.DEVNULL
         )
-    counts = json.loads(truth.read_text())
+    counts = truth(path)
     return Sample(path, counts["rows"], counts["distinct_rows"])
+
+
+def truth(sample: Path) -> dict:
+    """Return the facts about a sample that its generator has written beside it."""
+    return json.loads(_truth_file(sample).read_text())
+
+
+def _truth_file(sample: Path) -> Path:
+    return sample.with_suffix(".truth.json")
 
 
 def half_known(whole: Sample, rows: int, seed: int) -> Sample:
