@@ -282,7 +282,7 @@ BENCH := $(ELT) with-postgres -- benchmarks/.venv/bin/python benchmarks/bench.py
 BENCH_NEEDS := install-stack install-data_ingestion install-dbt install-airflow install-superset install-benchmarks
 
 .PHONY: bench bench-full
-bench: $(BENCH_NEEDS) ## Measure the loader, its peers, dbt and the DAG: 15 minutes (OPTIONS=… for a trial)
+bench: $(BENCH_NEEDS) ## Measure the loader, its peers, dbt, the dashboard and the DAG: 15 minutes (OPTIONS=… for a trial)
 	@$(BENCH) $(or $(OPTIONS),--rows 116201 1000000 --limit 100 --transform 116201 1000000 --dag --publish bench)
 
 bench-full: $(BENCH_NEEDS) ## Measure with 10 million rows, and growth up to 20 million: 1 hour

@@ -1,4 +1,4 @@
-r"""Measure the loader and its peers, the growth of the cost with size, the transform and the DAG.
+r"""Measure the loader and its peers, the growth with size, dbt, the dashboard and the DAG.
 
     make bench            116,201 and 1 M rows; a quarter of an hour
     make bench-full       the same and 10 M rows, and growth up to 20 M; an hour
@@ -148,7 +148,7 @@ def arguments() -> argparse.Namespace:
     sizes = {"type": int, "nargs": "*", "metavar": "N"}
     parser.add_argument("--rows", **sizes, default=[], help="sizes for the loader and its peers")
     parser.add_argument("--growth", **sizes, default=[], help="sizes for the loader and \\copy")
-    parser.add_argument("--transform", **sizes, default=[], help="sizes for dbt run and dbt test")
+    parser.add_argument("--transform", **sizes, default=[], help="sizes for dbt and the dashboard")
     parser.add_argument("--dag", action="store_true", help="measure the overhead of Airflow")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--transform-rounds", type=int, help="default: the value of --rounds")
@@ -180,7 +180,7 @@ def main() -> None:
         rounds = ("--rounds", str(options.rounds))
         results["dag"] = run_script("dag.py", *rounds, runner=(STACK / "python",))
     if options.transform:
-        results["transform"] = run_script(
+        results |= run_script(
             *("transform.py", "--rounds", str(transform_rounds), "--seed", str(seed)),
             *("--rows", *map(str, options.transform)),
             runner=(STACK / "elt", "with-postgres", "--", sys.executable),

@@ -20,6 +20,7 @@ PACKAGES = {
     "data_ingestion": ("pandas", "pyarrow", "numpy", "psycopg2-binary", "xxhash"),
     "dbt": ("dbt-core", "dbt-postgres"),
     "airflow": ("apache-airflow",),
+    "superset": ("apache-superset",),
 }
 
 

@@ -6,8 +6,9 @@ import json
 import math
 import re
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import steps
 from measure import Cost
@@ -78,7 +79,7 @@ def _load_line(name: str, step: dict) -> tuple[str, ...]:
     server = step["server_cpu_seconds"]
     return (
         name,
-        f"{statistics.median(step['seconds']):.2f}",
+        f"{_median(step):.2f}",
         f"{step['ratio']:.2f}",
         f"{step['cpu_seconds']:.2f}",
         "" if server is None else f"{server:.2f}",
@@ -86,16 +87,48 @@ def _load_line(name: str, step: dict) -> tuple[str, ...]:
     )
 
 
-def transform_table(sizes: dict[str, dict]) -> list[str]:
-    """Return one table of median seconds, with a line per step and a column per size."""
-    names = list(dict.fromkeys(name for by_name in sizes.values() for name in by_name))
+def transform_tables(results: dict) -> list[str]:
+    """Return tables of the transform's steps, of their ratios and of the dashboard's queries.
 
-    def median(step: dict | None) -> str:
-        return f"{statistics.median(step['seconds']):.2f}" if step else ""
+    Args:
+        results: The results. This function reads the three parts that transform.py measures.
+    """
+    return [
+        "### Transform and test",
+        by_size("seconds", results["transform"], lambda step: f"{_median(step):.2f}"),
+        by_size("ratio", results["transform_ratios"], "{:.2f}".format),
+        "### Queries of the dashboard",
+        by_size(
+            "seconds", slowest_first(results["dashboard"]), lambda query: f"{_median(query):.3f}"
+        ),
+    ]
 
-    lines = [(name, *(median(by.get(name)) for by in sizes.values())) for name in names]
-    head = ("seconds", *(f"{int(rows):,} rows" for rows in sizes))
-    return ["### Transform and test", table(head, lines)]
+
+def by_size(unit: str, sizes: dict[str, dict], text: Callable[[Any], str]) -> str:
+    """Return a table with a line per name and a column per number of rows.
+
+    Args:
+        unit: Unit of the cells.
+        sizes: Values by number of rows and then by name.
+        text: Formats a value.
+    """
+    names = dict.fromkeys(name for by_name in sizes.values() for name in by_name)
+    lines = [
+        (name, *(text(by_name[name]) if name in by_name else "" for by_name in sizes.values()))
+        for name in names
+    ]
+    return table((unit, *(f"{int(rows):,} rows" for rows in sizes)), lines)
+
+
+def slowest_first(sizes: dict[str, dict]) -> dict[str, dict]:
+    """Sort the names of each size by the median seconds of the largest size."""
+    largest = sizes[max(sizes, key=int)]
+    names = sorted(largest, key=lambda name: _median(largest[name]), reverse=True)
+    return {rows: {name: by_name[name] for name in names} for rows, by_name in sizes.items()}
+
+
+def _median(step: dict) -> float:
+    return statistics.median(step["seconds"])
 
 
 def dag_table(dag: dict[str, dict]) -> list[str]:
@@ -113,7 +146,7 @@ def growth(results: dict) -> dict[str, list[tuple[int, float]]]:
     series = {}
     for label, part, name in GROWING:
         points = [
-            (int(rows), statistics.median(by_name[name]["seconds"]))
+            (int(rows), _median(by_name[name]))
             for rows, by_name in results.get(part, {}).items()
             if "seconds" in by_name.get(name, {})
         ]
@@ -165,7 +198,7 @@ def text(results: dict) -> str:
     """Return the whole report in Markdown that is also readable in a terminal."""
     parts = [origin(results), *load_table(results["load"])]
     if "transform" in results:
-        parts += transform_table(results["transform"])
+        parts += transform_tables(results)
     if "dag" in results:
         parts += dag_table(results["dag"])
     return "\n\n".join([*parts, *growth_table(growth(results))])

@@ -1,10 +1,15 @@
-"""Measure dbt, compared with one `create table as` with the same casts in the same round.
+"""Measure dbt, the queries of the dashboard and the size of the warehouse.
 
     python benchmarks/transform.py --rows 116201 1000000 --rounds 3 --json FILE
 
 The script needs a throwaway warehouse (`elt with-postgres`). It runs dbt's commands as the DAG
 does. Each time includes the start of dbt's process, which `dbt run --empty` measures alone: it runs
-all models without rows. The JSON is {rows: {name of the step: {"seconds": [one per round]}}}.
+all models without rows. A ratio compares two steps of the same round, or the size of the warehouse
+with the size of the CSV file. The JSON has three parts, each by number of rows and then by name:
+
+    transform          {"seconds": [one per round]} of each step
+    transform_ratios   median of all rounds
+    dashboard          {"seconds": [one per round]} of each query
 """
 
 from __future__ import annotations
@@ -17,16 +22,23 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from steps import LOADER, PROJECT, sample
-from warehouse import environment
+import dashboard
+import report
+from dbt_commands import Dbt
+from next_month import next_month
+from steps import LOADER, PROJECT, Sample, sample
+from warehouse import query, role
 
-DBT = PROJECT / "dbt" / ".venv" / "bin" / "dbt"
 NEW_ROWS = 10_000
-# These tests must fail, and no other. The sample has backdated transactions. Samples of two seeds
-# have the same accounts with other transactions, so their balances contradict each other.
-EXPECTED_FAILURES = {"value_date_greater_than_transaction_date", "balances_reconcile"}
+# The test that must fail, and no other: each sample has backdated transactions.
+BACKDATED = "value_date_greater_than_transaction_date"
+# The test that must also fail after rows of another sample. Samples of two seeds have the same
+# accounts with other transactions, so their balances contradict each other.
+CONTRADICTED = "balances_reconcile"
 
 START = "dbt run --empty"
 SAME_CASTS = "create table as, same casts"
@@ -34,8 +46,13 @@ SERIAL = "create table as, same casts, one process"
 NAIVE = "create table as, naive casts, one process"
 FIRST = "first dbt run"
 NOTHING_NEW = "dbt run, nothing new"
-SOME_NEW = f"dbt run, {NEW_ROWS:,} new rows"
+SOME_NEW = f"dbt run, {NEW_ROWS:,} new rows of the next month"
+MORE = f"{NEW_ROWS:,} new rows, more than nothing new"
 TEST = "dbt test"
+CONTRADICTING = f"dbt run, {NEW_ROWS:,} rows that contradict all balances"
+CONTRADICTING_TEST = "dbt test after these rows"
+RATIOS = ((FIRST, NAIVE), (FIRST, SERIAL), (FIRST, SAME_CASTS), (TEST, FIRST))
+SIZE = "warehouse after the first dbt run / CSV file, bytes"
 ONE_PROCESS = "set max_parallel_workers_per_gather = 0"
 
 # Casts as in a script that trusts its data: a value in an unexpected format stops it.
@@ -51,11 +68,27 @@ select
     _load_id, _source_line, now() as _staged_at
 from raw.transactions
 """
+# Tables with their indexes, in all schemas except those of Postgres itself.
+WAREHOUSE_BYTES = """
+select sum(pg_total_relation_size(oid))::bigint
+from pg_class
+where relkind = 'r' and relnamespace::regnamespace::text not in ('pg_catalog', 'information_schema')
+"""
 
 
-def role(name: str) -> dict[str, str]:
-    """Return the environment of a process that connects as the role."""
-    return environment(os.environ["PGDATABASE"], name)
+@dataclass(frozen=True)
+class Round:
+    """The measurements of one round.
+
+    Attributes:
+        steps: Seconds by name of the step.
+        charts: Seconds by name of the chart.
+        size: Bytes of the warehouse after the first run.
+    """
+
+    steps: dict[str, float]
+    charts: dict[str, float]
+    size: int
 
 
 def psql(*options: str) -> float:
@@ -76,54 +109,9 @@ def statements(*sql: str) -> float:
     return psql(*(f"--command={statement}" for statement in sql))
 
 
-class Transform:
-    """Runs dbt with a separate folder for its target and its logs."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        paths = {"DBT_TARGET_PATH": str(folder), "DBT_LOG_PATH": str(folder)}
-        self.environment = role("transformer") | paths
-
-    def dbt(self, *arguments: str, may_fail: bool = False) -> float:
-        """Run one dbt command and return its seconds.
-
-        Raises:
-            SystemExit: The command failed and `may_fail` is false; the message is its output.
-        """
-        start = time.monotonic()
-        process = subprocess.run(
-            [DBT, *arguments], cwd=PROJECT / "dbt", env=self.environment,
-            capture_output=True, text=True,
-        )  # fmt: skip
-        seconds = time.monotonic() - start
-        if process.returncode != 0 and not may_fail:
-            sys.exit(f"dbt {' '.join(arguments)} failed:\n{process.stdout}{process.stderr}")
-        return seconds
-
-    def test(self) -> float:
-        """Run `dbt test` as the DAG does and return its seconds.
-
-        Raises:
-            SystemExit: Other tests than EXPECTED_FAILURES failed, or there are no results.
-        """
-        seconds = self.dbt("test", "--exclude-resource-type", "unit_test", may_fail=True)
-        results = json.loads((self.folder / "run_results.json").read_text())["results"]
-        names = (r["unique_id"] for r in results if r["status"] not in ("pass", "success"))
-        failed = {name.split(".")[2] for name in names}
-        if failed != EXPECTED_FAILURES:
-            sys.exit(f"dbt test: {', '.join(sorted(failed)) or 'no failures'}")
-        return seconds
-
-    def casts(self) -> str:
-        """Return the select of staging.transactions that dbt compiles for a first run."""
-        self.dbt("compile", "--full-refresh", "--select", "transactions")
-        (file,) = self.folder.glob("compiled/*/models/staging/transactions.sql")
-        return file.read_text()
-
-
-def load(rows: int, seed: int) -> None:
-    """Load a sample."""
-    subprocess.run([LOADER, "load", sample(rows, seed).path], check=True, env=role("loader"))
+def load(file: Path) -> None:
+    """Load a file."""
+    subprocess.run([LOADER, "load", file], check=True, env=role("loader"))
 
 
 def reset_transform() -> None:
@@ -132,6 +120,7 @@ def reset_transform() -> None:
         "drop schema if exists staging, marts, audit cascade",
         "delete from raw.transactions where _load_id > 1",
         "delete from raw._loads where load_id > 1",
+        "delete from raw._duplicates where load_id > 1",
     )
     psql("--file", str(PROJECT / "init_db.sql"))
     statements("vacuum analyze raw.transactions", "checkpoint")
@@ -144,60 +133,82 @@ def create_table_as(select: str, *settings: str) -> float:
     return seconds
 
 
-def measure(rows: int, rounds: int, seed: int) -> dict[str, dict[str, list[float]]]:
+def measure(rows: int, rounds: int, seed: int, charts: dict[str, str]) -> dict[str, dict]:
     """Measure each step once per round, so that other load on the machine affects all alike.
 
+    Args:
+        rows: Rows of the sample.
+        rounds: Number of rounds.
+        seed: Seed of the sample. The new rows of a round have a higher seed.
+        charts: SQL by name of the chart.
+
     Returns:
-        The seconds of all rounds as {"seconds": [...]}, by name of the step.
+        The three parts of the JSON for this size.
     """
+    whole = sample(rows, seed)
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
         statements("drop schema raw cascade")
         psql("--file", str(PROJECT / "init_db.sql"))
-        load(rows, seed)
-        transform = Transform(folder)
-        casts = transform.casts()
-        all_seconds: dict[str, list[float]] = {}
+        load(whole.path)
+        dbt = Dbt(Path(name))
+        casts = dbt.casts()
+        measured = []
         for number in range(1, rounds + 1):
             print(f"{rows:,} rows: round {number} of {rounds}", file=sys.stderr)
             reset_transform()
-            for step, seconds in one_round(transform, casts, seed + number).items():
-                all_seconds.setdefault(step, []).append(round(seconds, 3))
-    return {step: {"seconds": seconds} for step, seconds in all_seconds.items()}
+            measured.append(one_round(dbt, casts, whole, seed + number, charts))
+    steps = by_name([each.steps for each in measured])
+    # In later rounds, the indexes of raw have gaps of deleted rows.
+    size = measured[0].size / whole.path.stat().st_size
+    return {
+        "transform": steps,
+        "transform_ratios": ratios(steps) | {SIZE: round(size, 2)},
+        "dashboard": by_name([each.charts for each in measured]),
+    }
 
 
-def one_round(transform: Transform, casts: str, seed: int) -> dict[str, float]:
-    """Run each step once, in a warehouse without dbt's tables; return the seconds by step."""
+def by_name(rounds: Sequence[dict[str, float]]) -> dict[str, dict[str, list[float]]]:
+    """Return the seconds of all rounds as {"seconds": [...]}, by name."""
+    return {
+        name: {"seconds": [round(seconds[name], 4) for seconds in rounds]} for name in rounds[0]
+    }
+
+
+def ratios(steps: dict[str, dict[str, list[float]]]) -> dict[str, float]:
+    """Return the median of the ratios of two steps in the same round, by the names of both."""
+    medians = {}
+    for step, base in RATIOS:
+        pairs = zip(steps[step]["seconds"], steps[base]["seconds"], strict=True)
+        medians[f"{step} / {base}"] = round(statistics.median(a / b for a, b in pairs), 2)
+    return medians
+
+
+def one_round(dbt: Dbt, casts: str, whole: Sample, seed: int, charts: dict[str, str]) -> Round:
+    """Run each step once, in a warehouse without dbt's tables."""
     seconds = {
         NAIVE: create_table_as(NAIVE_SELECT, ONE_PROCESS),
         SERIAL: create_table_as(casts, ONE_PROCESS),
         SAME_CASTS: create_table_as(casts),
-        START: transform.dbt("run", "--empty"),
+        START: dbt.run("run", "--empty"),
     }
     reset_transform()
-    seconds[FIRST] = transform.dbt("run")
-    seconds[NOTHING_NEW] = transform.dbt("run")
-    load(NEW_ROWS, seed)
-    seconds[SOME_NEW] = transform.dbt("run")
-    seconds[TEST] = transform.test()
-    return seconds
-
-
-def show(rows: int, steps: dict[str, dict[str, list[float]]]) -> None:
-    """Print the median seconds of each step and the ratios that docs/performance.md discusses."""
-    median = {step: statistics.median(rounds["seconds"]) for step, rounds in steps.items()}
-    print(f"\n{rows:,} rows, medians of {len(steps[FIRST]['seconds'])} rounds")
-    for step, seconds in median.items():
-        print(f"  {step:<46}{seconds:8.2f} s")
-    above_start = median[FIRST] - median[START]
-    for step in (SERIAL, SAME_CASTS, NAIVE):
-        print(f"  {'first run minus start, ratio to ' + step:<74}{above_start / median[step]:6.2f}")
-    difference = median[SOME_NEW] - median[NOTHING_NEW]
-    print(f"  {'new rows, minus the run with nothing new':<46}{difference:8.2f} s")
+    seconds[FIRST] = dbt.run("run")
+    ((size,),) = query(os.environ["PGDATABASE"], WAREHOUSE_BYTES)
+    seconds[NOTHING_NEW] = dbt.run("run")
+    load(next_month(whole, NEW_ROWS, seed))
+    seconds[SOME_NEW] = dbt.run("run")
+    seconds[MORE] = seconds[SOME_NEW] - seconds[NOTHING_NEW]
+    seconds[TEST] = dbt.test(BACKDATED)
+    # The dashboard has its ordinary data only now, because it also shows the results of the tests.
+    charts_seconds = dashboard.measure(charts)
+    load(sample(NEW_ROWS, seed).path)
+    seconds[CONTRADICTING] = dbt.run("run")
+    seconds[CONTRADICTING_TEST] = dbt.test(BACKDATED, CONTRADICTED)
+    return Round(seconds, charts_seconds, size)
 
 
 def main() -> None:
-    """Print a table per size and write the results as JSON if requested."""
+    """Print the tables of the report and write the results as JSON if requested."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, nargs="+", default=[116_201, 1_000_000])
     parser.add_argument("--rounds", type=int, default=3)
@@ -206,11 +217,15 @@ def main() -> None:
     options = parser.parse_args()
     if "PSQL" not in os.environ:
         sys.exit("no warehouse is running: `elt with-postgres -- COMMAND` starts one")
-    results = {rows: measure(rows, options.rounds, options.seed) for rows in options.rows}
+    charts = dashboard.queries()
+    results: dict[str, dict[str, dict]] = {}
+    for rows in options.rows:
+        measured = measure(rows, options.rounds, options.seed, charts)
+        for part, figures in measured.items():
+            results.setdefault(part, {})[str(rows)] = figures
     if options.json:
         options.json.write_text(json.dumps(results, indent=2) + "\n")
-    for rows, steps in results.items():
-        show(rows, steps)
+    print("\n\n".join(report.transform_tables(results)))
 
 
 if __name__ == "__main__":

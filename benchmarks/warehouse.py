@@ -64,3 +64,8 @@ def environment(name: str, role: str | None = None) -> dict[str, str]:
     if role:
         variables |= {"PGUSER": role, "PGPASSWORD": os.environ[f"{role.upper()}_PASSWORD"]}
     return variables
+
+
+def role(name: str) -> dict[str, str]:
+    """Return the environment of a process that connects to the server's warehouse as a role."""
+    return environment(os.environ["PGDATABASE"], name)
