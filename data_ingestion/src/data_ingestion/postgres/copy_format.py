@@ -29,6 +29,9 @@ BYTES = pa.large_binary()
 EMPTY = pa.scalar(b"", BYTES)
 COPY_BEGIN = b"PGCOPY\n\xff\r\n\0" + bytes(8)  # the signature, no flags, no extension
 COPY_END = b"\xff\xff"
+# Rows to hash at a time. Python can then use the memory of the objects of earlier rows again, which
+# is still in the processor's cache. Hashing a block at once takes twice as long.
+ROWS_AT_ONCE = 2_000
 
 Hashes = NDArray[np.void]  # items of the type HASH
 Integers = NDArray[np.int64]
@@ -59,7 +62,8 @@ def _fixed_width(items: NDArray[Any]) -> pa.Array:
 
 def hash_rows(rows: pa.Array) -> Hashes:
     """Return the hash of each encoded row."""
-    return _hash(_items(rows))
+    parts = (rows[at : at + ROWS_AT_ONCE] for at in range(0, len(rows), ROWS_AT_ONCE))
+    return np.frombuffer(b"".join([_digests(_items(part)) for part in parts]), HASH)
 
 
 def hash_occurrences(rows: pa.Array, numbers: Integers) -> Hashes:
@@ -67,16 +71,17 @@ def hash_occurrences(rows: pa.Array, numbers: Integers) -> Hashes:
 
     For n = 1 the result is the row's own hash.
     """
-    return _hash(
+    digests = _digests(
         [
             row if n == 1 else row + int(n).to_bytes(8, "big")
             for row, n in zip(_items(rows), numbers, strict=True)
         ]
     )
+    return np.frombuffer(digests, HASH)
 
 
-def _hash(rows: Sequence[bytes] | NDArray[Any]) -> Hashes:
-    return np.frombuffer(b"".join(map(xxh3_128_digest, rows)), HASH)
+def _digests(rows: Sequence[bytes] | NDArray[Any]) -> bytes:
+    return b"".join(map(xxh3_128_digest, rows))
 
 
 def _items(rows: pa.Array) -> NDArray[Any]:
