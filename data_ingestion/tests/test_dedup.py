@@ -6,6 +6,7 @@ import numpy as np
 import psycopg2
 import pytest
 
+from data_ingestion import dedup
 from data_ingestion.dedup import SeenRows
 from data_ingestion.postgres.copy_format import HASH
 
@@ -38,7 +39,9 @@ def no_server() -> None:
 
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("counted", [True, False])
-def test_repeated_rows_are_found_in_memory(seed, counted):
+@pytest.mark.parametrize("long_run", [1, 300, dedup.LONG_RUN])
+def test_repeated_rows_are_found_in_memory(seed, counted, long_run, monkeypatch):
+    monkeypatch.setattr(dedup, "LONG_RUN", long_run)  # runs are merged never, sometimes, not yet
     chunks = random_chunks(seed)
     seen = SeenRows(1 << 20, counted, no_server)
     numbers = np.concatenate([seen.occurrences(chunk) for chunk in chunks])

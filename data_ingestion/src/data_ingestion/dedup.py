@@ -22,7 +22,7 @@ Halves = NDArray[np.uint64]  # the first 8 bytes of hashes, or the last
 
 FILTER = 16 << 20  # bytes: with 10 million rows, 0.8 % of the new ones find their bits set
 SHORT_RUNS = 32
-LONG_RUN = 1 << 19  # rows: a merge needs twice the memory of the merged runs
+LONG_RUN = 1 << 18  # rows: a merge needs twice the memory of the merged runs
 
 
 @dataclass

@@ -56,7 +56,7 @@ def _fixed_width(items: NDArray[Any]) -> pa.Array:
     """Return the bytes of each item of a numpy array."""
     size = items.dtype.itemsize
     offsets = np.arange(0, size * len(items) + 1, size, dtype=np.int64)
-    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(items.tobytes())]
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(items)]
     return pa.Array.from_buffers(BYTES, len(items), buffers)
 
 
