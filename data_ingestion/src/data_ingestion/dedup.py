@@ -62,8 +62,8 @@ class SeenRows:
         self._counted = counted
         self._cursor = cursor
         self._runs: list[_Run] = []
-        # At most an eighth of the memory, rounded down to a power of two. A hash has its bits in one
-        # word, because most of the filter's cost is the access to memory.
+        # At most an eighth of the memory, rounded down to a power of two. The bits of a hash are in
+        # one word, because most of the filter's cost is the access to memory.
         words = min(FILTER // 8, 1 << max(memory // 64, 1).bit_length() - 1)
         self._filter = np.zeros(words, np.uint64)
         self.complete = True
@@ -203,7 +203,7 @@ def _grouped(high: Halves, low: Halves) -> tuple[Integers, Flags]:
 
 def _sorted(high: Halves) -> Integers:
     """Return the order of the hashes' first halves."""
-    # numpy sorts numbers of 16 bits by counting. Then the second sort finds long ascending runs, and
-    # both together take a fifth of the time of one argsort.
+    # numpy sorts numbers of 16 bits by counting. The second sort finds almost sorted numbers. Both
+    # together take a fifth of the time of one argsort.
     order = np.argsort((high >> np.uint64(48)).astype(np.uint16), kind="stable")
     return order[np.argsort(high[order], kind="stable")]

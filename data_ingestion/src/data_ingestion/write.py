@@ -27,10 +27,10 @@ from data_ingestion.postgres.connection import Cursor
 from data_ingestion.postgres.copy_format import encode
 from data_ingestion.writer import Writer
 
-# glibc returns freed memory to the kernel, and a tenth of a load's time would go into getting it back,
-# page by page. Freeing a large array, which was never touched, raises the sizes up to which glibc
-# keeps memory: to this size for one array, and to twice this size in total.
-# A thread's blocks are smaller, and the filter of `SeenRows` is larger.
+# glibc returns freed memory to the kernel, and a tenth of a load's CPU time would go into getting
+# it back, page by page. The release of a large array, even if it was never touched, raises the
+# sizes up to which glibc keeps memory: to this size for one array, and to twice this size in total.
+# The arrays of a block are smaller. The filter of `SeenRows` is larger: only its used pages exist.
 KEPT_MEMORY = 15 << 20  # bytes
 Item = TypeVar("Item")
 
@@ -60,7 +60,7 @@ def write_rows(
     Raises:
         FileRefusedError: The file as a whole is bad, or does not fit the table.
     """
-    np.empty(KEPT_MEMORY, np.uint8)
+    np.empty(KEPT_MEMORY, np.uint8)  # releases it at once
     reading = _Reading(options.max_rejects)
     contract = CONTRACTS.get(options.table)
     try:
