@@ -51,7 +51,7 @@ MORE = f"{NEW_ROWS:,} new rows, more than nothing new"
 TEST = "dbt test"
 CONTRADICTING = f"dbt run, {NEW_ROWS:,} rows that contradict all balances"
 CONTRADICTING_TEST = "dbt test after these rows"
-RATIOS = ((FIRST, NAIVE), (FIRST, SERIAL), (FIRST, SAME_CASTS), (TEST, FIRST))
+RATIOS = ((FIRST, NAIVE), (FIRST, SERIAL), (FIRST, SAME_CASTS), (TEST, NAIVE))
 SIZE = "warehouse after the first dbt run / CSV file, bytes"
 ONE_PROCESS = "set max_parallel_workers_per_gather = 0"
 
