@@ -104,11 +104,11 @@ def transform_tables(results: dict) -> list[str]:
     ]
 
 
-def by_size(unit: str, sizes: dict[str, dict], text: Callable[[Any], str]) -> str:
+def by_size(label: str, sizes: dict[str, dict], text: Callable[[Any], str]) -> str:
     """Return a table with a line per name and a column per number of rows.
 
     Args:
-        unit: Unit of the cells.
+        label: Heading of the first column.
         sizes: Values by number of rows and then by name.
         text: Formats a value.
     """
@@ -117,7 +117,7 @@ def by_size(unit: str, sizes: dict[str, dict], text: Callable[[Any], str]) -> st
         (name, *(text(by_name[name]) if name in by_name else "" for by_name in sizes.values()))
         for name in names
     ]
-    return table((unit, *(f"{int(rows):,} rows" for rows in sizes)), lines)
+    return table((label, *(f"{int(rows):,} rows" for rows in sizes)), lines)
 
 
 def slowest_first(sizes: dict[str, dict]) -> dict[str, dict]:

@@ -34,7 +34,7 @@ from steps import LOADER, PROJECT, Sample, sample
 from warehouse import query, role
 
 NEW_ROWS = 10_000
-# The test that must fail, and no other: each sample has backdated transactions.
+# The only test that must fail after ordinary rows: each sample has backdated transactions.
 BACKDATED = "value_date_greater_than_transaction_date"
 # The test that must also fail after rows of another sample. Samples of two seeds have the same
 # accounts with other transactions, so their balances contradict each other.
@@ -199,7 +199,7 @@ def one_round(dbt: Dbt, casts: str, whole: Sample, seed: int, charts: dict[str, 
     seconds[SOME_NEW] = dbt.run("run")
     seconds[MORE] = seconds[SOME_NEW] - seconds[NOTHING_NEW]
     seconds[TEST] = dbt.test(BACKDATED)
-    # The dashboard has its ordinary data only now, because it also shows the results of the tests.
+    # Measure after `dbt test`, because the dashboard also shows the results of the tests.
     charts_seconds = dashboard.measure(charts)
     load(sample(NEW_ROWS, seed).path)
     seconds[CONTRADICTING] = dbt.run("run")

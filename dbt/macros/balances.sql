@@ -14,12 +14,14 @@ balance_amount - coalesce(deposit_amount, 0) + coalesce(withdrawal_amount, 0)
     )
 {%- endmacro %}
 
-{# The amount of a transaction, be it a withdrawal or a deposit. Null for a total. #}
-{% macro amount() -%}
-case
-        when {{ is_total() }} then null
-        else coalesce(nullif(withdrawal_amount, 0), deposit_amount)
-    end
+{# The days from the value date to the transaction date. A backdated transaction has more than zero. #}
+{% macro days_between_dates() -%}
+transaction_date - value_date
+{%- endmacro %}
+
+{# Whether the value date is before the transaction date. #}
+{% macro is_backdated() -%}
+{{ days_between_dates() }} > 0
 {%- endmacro %}
 
 {# Whether a row has neither a withdrawal nor a deposit. Such a row may be a note of the bank. #}

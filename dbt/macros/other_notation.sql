@@ -20,8 +20,8 @@ account_number,
     therefore repeats the n-th such row of an earlier load. Rows without a balance are never paired,
     because equal transactions, such as two fares, are then indistinguishable from repeated ones.
 
-    Most rows have a balance that no other load has on this day. The query therefore compares the
-    balances first, and the meaning only of the remaining rows.
+    Most rows have a balance that no other load has for the same account and day. The query drops these
+    rows first, because comparing meanings is expensive.
 
     Args:
         rows: name of a relation with the columns of staging.transactions.

@@ -1,10 +1,11 @@
 {#
     The rows of staging.transactions, with the name of the file of each.
 
-    A query that does not read the file does not read the load log either. A join would keep Postgres
-    from using the indexes of staging.transactions for `max(transaction_date)` or `order by`, even if
-    nobody reads the file. The file is null if the load is no longer in the load log. The inner
-    subqueries are needed for `dbt run --empty`, where a ref() already ends with an alias.
+    The file is a subquery, so a query that reads the file looks it up once per row. A join would be
+    faster for all rows, but it would keep Postgres from using an index of staging.transactions for
+    `max(transaction_date)`, even in a query that does not read the file. The file is null if the load
+    is no longer in the load log. The inner subqueries are needed for `dbt run --empty`, where a ref()
+    already ends with an alias.
 #}
 {% macro transactions_with_file() -%}
 select

@@ -1,5 +1,6 @@
 """Check that tables follow their contracts, and that the expected macro creates them."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 from conftest import PROJECT, Warehouse
 from dbt.cli.main import dbtRunnerResult
 
-# The tests that read the index of the rows that tests report.
+# The data tests that the partial index of staging.transactions serves.
 INDEXED_TESTS = {
     "account_number_is_present",
     "deposit_amount_is_not_negative",
@@ -15,7 +16,6 @@ INDEXED_TESTS = {
     "every_value_is_parsed",
     "transaction_date_is_present",
     "value_date_greater_than_transaction_date",
-    "value_date_is_present",
     "withdrawal_amount_is_not_negative",
     "withdrawal_or_deposit_is_present",
 }
@@ -89,13 +89,12 @@ def test_data_tests_and_charts_read_indexes(warehouse: Warehouse) -> None:
     assert queries.keys() == INDEXED_TESTS
     queries |= {
         "Backdated transactions": "select * from marts.backdated_transactions",
-        "Biggest transactions": "select transaction_date, amount, transaction_details"
-        " from marts.account_transactions order by amount desc, transaction_id limit 25",
         "Newest transaction": "select max(transaction_date) from marts.account_transactions",
     }
     for name, query in queries.items():
         # An empty table is faster to scan, so the planner would not use the index.
         explain = f"set local enable_seqscan = off; explain {query}"
         plan = [line for (line,) in warehouse.query("transformer", explain)]
-        assert any("Index" in line for line in plan), (name, plan)
-        assert not any("Seq Scan on transactions" in line for line in plan), (name, plan)
+        scans = [line for line in plan if re.search(r"Scan.* on transactions", line)]
+        assert len(scans) == 1, (name, plan)
+        assert re.search("Index|Bitmap", scans[0]), (name, plan)

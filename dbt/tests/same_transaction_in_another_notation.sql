@@ -45,17 +45,18 @@ pairs as (
 repeated as (
 
     select
-        transactions.*,
-        pairs.first_transaction_id,
+        *,
         sum(
-            {{ balance_hash('edges.balance_before') }}::numeric
-            - {{ balance_hash('edges.balance_after') }}
-        ) over (
-            partition by transactions.account_number, transactions.transaction_date
-        ) as day_hash_sum
-    from pairs
-    cross join {{ row_of('pairs.transaction_id') }} as transactions
-    cross join {{ row_of('pairs.transaction_id', 'transaction_edges') }} as edges
+            {{ balance_hash(balance_before()) }}::numeric
+            - {{ balance_hash('balance_amount') }}
+        ) over (partition by account_number, transaction_date) as day_hash_sum
+    from (
+        select
+            transactions.*,
+            pairs.first_transaction_id
+        from pairs
+        cross join {{ row_of('pairs.transaction_id') }} as transactions
+    ) as repeated_rows
 
 )
 

@@ -22,4 +22,4 @@ select
     _source_file,
     _source_line
 from transactions
-where value_date < transaction_date
+where {{ is_backdated() }}

@@ -5,8 +5,8 @@ row, or 20 where occurrences are counted. When the memory is full, no more hashe
 then on, without counting, a repeated row may be missed, and `complete` is false. With counting,
 all counts move to a temporary table of the warehouse, and no repeated row is missed.
 
-Most rows are new, so a filter with four bits per hash comes first. The runs are searched only for
-hashes whose bits were all set before.
+Most rows are new, so a Bloom filter with four bits per hash comes first. The runs are searched only
+for hashes whose bits were all set before.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ from data_ingestion.postgres.copy_format import HASH, Flags, Hashes, Integers, u
 
 Halves = NDArray[np.uint64]  # the first 8 bytes of hashes, or the last
 
-FILTER = 16 << 20  # bytes: with 10 million rows, 0.8 % of the new ones find their bits set
+FILTER = 16 << 20  # bytes: after 10 million rows, 0.8 % of new rows find their bits set
 SHORT_RUNS = 32
 LONG_RUN = 1 << 18  # rows: a merge needs twice the memory of the merged runs
 
@@ -66,6 +66,7 @@ class SeenRows:
         # one word, because most of the filter's cost is the access to memory.
         words = min(FILTER // 8, 1 << max(memory // 64, 1).bit_length() - 1)
         self._filter = np.zeros(words, np.uint64)
+        self._word_shift = np.uint64(65 - words.bit_length())  # the highest bits number the word
         self.complete = True
         self._on_server = False
 
@@ -99,7 +100,9 @@ class SeenRows:
             return self._add_on_server(high, low, sizes)
         before = np.zeros(len(high), np.int64)
         candidates = self._filtered(high)
-        for run in reversed(self._runs):
+        for run in reversed(self._runs):  # newest first: copies are often close
+            if not len(candidates):
+                break
             items, indexes = run.find(high[candidates], low[candidates])
             found = candidates[items]
             if run.counts is None:
@@ -108,8 +111,6 @@ class SeenRows:
                 before[found] = run.counts[indexes]
                 run.counts[indexes] += sizes[found].astype(np.uint32)
             candidates = np.delete(candidates, items)  # no other run has them
-            if not len(candidates):
-                break
         new = before == 0
         if self.complete and new.any():
             counts = sizes[new].astype(np.uint32) if self._counted else None
@@ -119,7 +120,7 @@ class SeenRows:
 
     def _filtered(self, high: Halves) -> Integers:
         """Return the indexes of the hashes whose bits are set; set those of hashes to be kept."""
-        word = (high >> np.uint64(65 - len(self._filter).bit_length())).astype(np.int64)
+        word = (high >> self._word_shift).astype(np.int64)
         bits = np.zeros(len(high), np.uint64)
         for shift in (0, 6, 12, 18):
             bits |= np.uint64(1) << (high >> np.uint64(shift) & np.uint64(63))
@@ -137,7 +138,7 @@ class SeenRows:
         if len(short) < SHORT_RUNS and sum(len(run.high) for run in short) < LONG_RUN:
             return
         high = np.concatenate([run.high for run in short])
-        order = np.argsort(high, kind="stable")  # which merges sorted runs
+        order = np.argsort(high, kind="stable")  # timsort, which merges sorted runs
         low = np.concatenate([run.low for run in short])[order]
         counts = [run.counts for run in short if run.counts is not None]
         merged = _Run(high[order], low, np.concatenate(counts)[order] if counts else None)
@@ -189,7 +190,7 @@ class SeenRows:
 
 def _grouped(high: Halves, low: Halves) -> tuple[Integers, Flags]:
     """Return an order that groups equal hashes, earlier rows first, and flags of group starts."""
-    order = _sorted(high)
+    order = _argsort(high)
     same = high[order[1:]] == high[order[:-1]]
     if not same.any():
         return order, np.ones(len(order), bool)
@@ -201,9 +202,9 @@ def _grouped(high: Halves, low: Halves) -> tuple[Integers, Flags]:
     return order, np.concatenate(([True], ~same))
 
 
-def _sorted(high: Halves) -> Integers:
-    """Return the order of the hashes' first halves."""
-    # numpy sorts numbers of 16 bits by counting. The second sort finds almost sorted numbers. Both
-    # together take a fifth of the time of one argsort.
+def _argsort(high: Halves) -> Integers:
+    """Return the indexes that sort the first halves of hashes, stably."""
+    # numpy uses radix sort for numbers of 16 bits. The second sort (timsort) is fast because its
+    # input is almost sorted. Together they take a fifth of the time of one unstable argsort.
     order = np.argsort((high >> np.uint64(48)).astype(np.uint16), kind="stable")
     return order[np.argsort(high[order], kind="stable")]

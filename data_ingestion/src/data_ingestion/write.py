@@ -27,11 +27,9 @@ from data_ingestion.postgres.connection import Cursor
 from data_ingestion.postgres.copy_format import encode
 from data_ingestion.writer import Writer
 
-# glibc returns freed memory to the kernel, and a tenth of a load's CPU time would go into getting
-# it back, page by page. The release of a large array, even if it was never touched, raises the
-# sizes up to which glibc keeps memory: to this size for one array, and to twice this size in total.
-# The arrays of a block are smaller. The filter of `SeenRows` is larger: only its used pages exist.
-KEPT_MEMORY = 15 << 20  # bytes
+# Bytes that an array may have for its memory to be kept. The arrays of a block are smaller. The
+# filter of `SeenRows` is larger, so only those of its pages that are used take memory.
+KEPT_MEMORY = 15 << 20
 Item = TypeVar("Item")
 
 
@@ -60,7 +58,7 @@ def write_rows(
     Raises:
         FileRefusedError: The file as a whole is bad, or does not fit the table.
     """
-    np.empty(KEPT_MEMORY, np.uint8)  # releases it at once
+    _keep_freed_memory()
     reading = _Reading(options.max_rejects)
     contract = CONTRACTS.get(options.table)
     try:
@@ -80,6 +78,17 @@ def write_rows(
     except InputError as error:
         raise FileRefusedError(str(error), reading.result()) from error
     return reading.result(writer)
+
+
+def _keep_freed_memory() -> None:
+    """Make glibc keep the memory of freed arrays; other C libraries ignore the call.
+
+    By default, glibc returns freed arrays to the kernel, and a tenth of a load's CPU time goes into
+    new pages. When a large array is freed, even if it is untouched, glibc raises its thresholds: from
+    then on it takes arrays up to this size from the heap, and keeps twice this size of free memory
+    at the end of the heap (`M_MMAP_THRESHOLD` in mallopt(3)).
+    """
+    np.empty(KEPT_MEMORY, np.uint8)  # is freed at once
 
 
 def _read_header(

@@ -85,8 +85,8 @@ directed_edges as (
 
 ),
 
--- The ends of edges that have the balance of a dangling end, in the order of time. Of equal
--- balances, the first ones dangle.
+-- The balances of edges that equal a dangling balance, in the order of time. Of equal balances, the
+-- first ones dangle.
 nodes as (
 
     select

@@ -124,7 +124,7 @@ compared as (
 
 ),
 
--- Each edge in three ways of leaving out surplus copies.
+-- Each edge of these days, once for each way of leaving out surplus copies.
 kept as (
 
     select
@@ -172,6 +172,7 @@ nets_without_surplus as (
 
 final as (
 
+    -- Way 1 counts all edges.
     select
         account_number,
         transaction_date,

@@ -1,5 +1,5 @@
--- Without CTEs: Postgres merges a view into a query only if the view has no `with`. The indexes of
--- staging.transactions then serve `max(transaction_date)` and `order by amount`.
+-- This view has no CTE, because Postgres does not merge a view with a `with` clause into a query. The
+-- indexes of staging.transactions therefore serve `max(transaction_date)`.
 select
     -- ids
     transaction_id,
@@ -8,7 +8,7 @@ select
     -- dates
     transaction_date,
     value_date,
-    greatest(transaction_date - value_date, 0) as days_backdated,
+    greatest({{ days_between_dates() }}, 0) as days_backdated,
 
     -- text
     transaction_details,
@@ -20,7 +20,10 @@ select
         when withdrawal_amount <> 0 then 'withdrawal'
         when deposit_amount <> 0 then 'deposit'
     end as direction,
-    {{ amount() }} as amount,
+    case
+        when {{ is_total() }} then null
+        else coalesce(nullif(withdrawal_amount, 0), deposit_amount)
+    end as amount,
     balance_amount,
 
     -- origin

@@ -19,7 +19,7 @@ final as (
         _source_line
 
     from transactions
-    where value_date < transaction_date -- as in the index of reported rows
+    where {{ is_backdated() }}
 
 )
 

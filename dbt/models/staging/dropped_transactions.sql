@@ -1,3 +1,5 @@
+{{ config(post_hook="{{ analyze_new_table() }}") }}
+
 -- With `other_notation: drop`, the rows of raw that staging.transactions left out.
 with raw_rows as (
 

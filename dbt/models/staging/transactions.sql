@@ -1,4 +1,4 @@
-{{ config(post_hook="{{ further_indexes() }}") }}
+{{ config(post_hook=["{{ index_of_reported_rows() }}", "{{ analyze_new_table() }}"]) }}
 
 {#
     `staged_at` is the time at which this run stages its rows.

@@ -20,7 +20,7 @@ from data_ingestion.errors import InputError, printable
 from data_ingestion.formats.sep_line import take_sep_line
 from data_ingestion.model import Dialect
 
-CHUNK = 3 << 19  # bytes
+CHUNK = 1536 << 10  # bytes
 REFUSED = {
     b"\xd0\xcf\x11\xe0": "is an old Excel workbook (.xls): save it as .xlsx or as CSV",
     b"%PDF": "is a PDF: export the data as CSV",

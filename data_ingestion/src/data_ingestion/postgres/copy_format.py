@@ -29,8 +29,8 @@ BYTES = pa.large_binary()
 EMPTY = pa.scalar(b"", BYTES)
 COPY_BEGIN = b"PGCOPY\n\xff\r\n\0" + bytes(8)  # the signature, no flags, no extension
 COPY_END = b"\xff\xff"
-# Rows to hash at a time. Python can then use the memory of the objects of earlier rows again, which
-# is still in the processor's cache. Hashing a block at once takes twice as long.
+# Rows to hash at a time. Python then reuses the memory of earlier rows, which is still in the
+# processor's cache. Hashing a whole block at once takes twice as long.
 ROWS_AT_ONCE = 2_000
 
 Hashes = NDArray[np.void]  # items of the type HASH
