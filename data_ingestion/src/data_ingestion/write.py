@@ -84,9 +84,9 @@ def _keep_freed_memory() -> None:
     """Make glibc keep the memory of freed arrays; other C libraries ignore the call.
 
     By default, glibc returns freed arrays to the kernel, and a tenth of a load's CPU time goes into
-    new pages. When a large array is freed, even if it is untouched, glibc raises its thresholds: from
-    then on it takes arrays up to this size from the heap, and keeps twice this size of free memory
-    at the end of the heap (`M_MMAP_THRESHOLD` in mallopt(3)).
+    new pages. When a large array is freed, even if it is untouched, glibc raises its thresholds:
+    from then on it takes arrays up to this size from the heap, and keeps twice this size of free
+    memory at the end of the heap (`M_MMAP_THRESHOLD` in mallopt(3)).
     """
     np.empty(KEPT_MEMORY, np.uint8)  # is freed at once
 

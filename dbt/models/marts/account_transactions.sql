@@ -1,5 +1,5 @@
--- This view has no CTE, because Postgres does not merge a view with a `with` clause into a query. The
--- indexes of staging.transactions therefore serve `max(transaction_date)`.
+-- This view has no CTE, because Postgres does not merge a view with a `with` clause into a query.
+-- An index of staging.transactions therefore serves `max(transaction_date)`.
 select
     -- ids
     transaction_id,
