@@ -15,6 +15,7 @@ from data_ingestion.parsing.values import read_values
 from data_ingestion.postgres.copy_format import (
     CopyFormat,
     Rows,
+    complete,
     encode,
     hash_occurrences,
     hash_rows,
@@ -98,4 +99,4 @@ def test_filtered_rows_are_encoded_as_a_complete_copy_stream():
         numbers = [struct.pack(">q", number) for number in (line, 7)]
         expected += struct.pack(">h", 4) + fields(value, digest, *numbers)
     expected += b"\xff\xff"
-    assert CopyFormat(7, 1).complete(rows) == expected
+    assert complete(CopyFormat(7, 1).rows(rows)) == expected

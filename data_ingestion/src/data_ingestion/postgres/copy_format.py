@@ -110,7 +110,12 @@ def copy_of(hashes: Hashes) -> bytes:
     """Return a complete binary COPY of one column that holds the hashes."""
     rows = np.empty(len(hashes), [("fields", ">i2"), ("length", ">i4"), ("hash", HASH)])
     rows["fields"], rows["length"], rows["hash"] = 1, HASH.itemsize, hashes
-    return b"".join((COPY_BEGIN, rows.tobytes(), COPY_END))
+    return complete(rows.tobytes())
+
+
+def complete(rows: bytes | memoryview) -> bytes:
+    """Return a complete binary COPY of rows in its format."""
+    return b"".join((COPY_BEGIN, rows, COPY_END))
 
 
 @dataclass
@@ -162,11 +167,11 @@ class CopyFormat:
         self._tail = np.array([(16, (0, 0), 8, 0, 8, load_id)], tail)
         self._head = pa.scalar((n_values + len(ADDED_COLUMNS)).to_bytes(2, "big"), BYTES)
 
-    def complete(self, rows: Rows) -> bytes:
-        """Return a complete binary COPY of the rows, each with its ADDED_COLUMNS in this order."""
+    def rows(self, rows: Rows) -> memoryview:
+        """Return the rows as COPY expects them, each with its ADDED_COLUMNS in this order."""
         tail = np.repeat(self._tail, len(rows))
         tail["hash"], tail["line"] = rows.hashes, rows.line_numbers
         joined = pc.binary_join_element_wise(self._head, rows.encoded, _fixed_width(tail), EMPTY)
         _, offsets, data = joined.buffers()
         stop = int(np.frombuffer(offsets, np.int64)[joined.offset + len(joined)])
-        return b"".join((COPY_BEGIN, memoryview(data)[:stop], COPY_END))
+        return memoryview(data)[:stop]

@@ -15,6 +15,7 @@ from data_ingestion.postgres import load_log
 from data_ingestion.postgres.catalog import exists, fetch_value, relation
 from data_ingestion.postgres.connection import Connection, Cursor
 from data_ingestion.postgres.copy_errors import hide_printed_errors
+from data_ingestion.postgres.copy_stream import CopyStream
 
 # Columns that older versions of the loader added. raw._loads has their values once a load.
 RETIRED_COLUMNS = ("_source_file", "_loaded_at")
@@ -168,7 +169,7 @@ def copy_statement(cursor: Cursor, table: str, columns: Columns, freeze: bool) -
     return statement.as_string(cursor)
 
 
-def copy(cursor: Cursor, statement: str, rows: IO[bytes]) -> int:
+def copy(cursor: Cursor, statement: str, rows: IO[bytes] | CopyStream) -> int:
     """Send rows and return how many the server reports as stored."""
     with hide_printed_errors():
         cursor.copy_expert(statement, rows, size=1 << 20)
