@@ -71,6 +71,38 @@ def test_incremental_runs_equal_a_full_refresh(warehouse: Warehouse) -> None:
     assert flows(warehouse) == incremental[1]
 
 
+def test_a_doubled_transaction_is_reported_if_no_index_of_its_id_excludes_it(
+    warehouse: Warehouse,
+) -> None:
+    """An index proves the ids unique only if it is unique, has all rows, and has no other column."""
+    warehouse.load([row("28", 1), row("29", 2)], load_id=1)
+    assert warehouse.dbt("run").success
+    ((index,),) = warehouse.query(
+        "reporter",
+        "select indexrelid::regclass::text from pg_index"
+        " where indrelid = 'staging.transactions'::regclass and indisunique",
+    )
+    test = ("test", "--select", "transaction_id_is_unique")
+    assert warehouse.dbt(*test).success
+    warehouse.query(
+        "transformer",
+        f"drop index {index};"
+        "create index on staging.transactions (transaction_id);"
+        "create unique index on staging.transactions (transaction_id, _staged_at);"
+        "create unique index on staging.transactions (_staged_at, transaction_id);"
+        "create unique index on staging.transactions (transaction_id) where _load_id > 1",
+    )
+    assert warehouse.dbt(*test).success, "each id occurs once"
+    columns = "transaction_id, _load_id, _source_line, _staged_at"
+    warehouse.query(
+        "transformer",
+        f"insert into staging.transactions ({columns})"
+        " select transaction_id, _load_id, _source_line, _staged_at + interval '1 second'"
+        " from staging.transactions limit 1",
+    )
+    assert not_passed(warehouse.dbt(*test)) == {"transaction_id_is_unique": "fail"}
+
+
 @pytest.mark.parametrize(("load_id", "begins_alike"), [(1, False), (2, False), (2, True)])
 def test_a_reload_of_raw_keeps_each_row_once(
     warehouse: Warehouse, load_id: int, begins_alike: bool

@@ -58,7 +58,9 @@ touched_days as (
     select
         account_number,
         transaction_date,
-        bool_or(_first_staged_at <= (select previous_run.staged_at from previous_run))
+        coalesce(
+            bool_or(_first_staged_at <= (select previous_run.staged_at from previous_run)), false
+        )
         or not exists (
             select 1 from {{ ref('transactions') }} as staged
             where staged._staged_at = (select previous_run.staged_at from previous_run)

@@ -108,15 +108,15 @@ parsed as (
 renamed as (
 
     select
-        -- ids
+        -- id and dates; before the texts, dates need no padding
         _row_hash as transaction_id,
-        account_number,
-
-        -- dates and text
         transaction_date,
+        parsed_value_date as value_date,
+
+        -- texts
+        account_number,
         nullif({{ trim_blanks('transaction_details') }}, '') as transaction_details,
         nullif({{ trim_blanks('chq_no') }}, '') as cheque_number,
-        parsed_value_date as value_date,
 
         -- amounts
         withdrawal_amount,
@@ -136,16 +136,13 @@ renamed as (
         _source_line,
         {% if is_incremental() %}
         -- An incremental run stages few rows, so one index lookup per row is cheap.
-        coalesce(
-            (
-                select staged._first_staged_at
-                from {{ this }} as staged
-                where staged.transaction_id = parsed._row_hash
-            ),
-            {{ staged_at }}
+        (
+            select coalesce(staged._first_staged_at, staged._staged_at)
+            from {{ this }} as staged
+            where staged.transaction_id = parsed._row_hash
         ) as _first_staged_at,
         {% else %}
-        {{ staged_at }} as _first_staged_at,
+        null::timestamptz as _first_staged_at, -- takes no space in the row
         {% endif %}
         {{ staged_at }} as _staged_at
 
