@@ -286,5 +286,5 @@ bench: $(BENCH_NEEDS) ## Measure the loader, its peers, dbt, the dashboard and t
 	@$(BENCH) $(or $(OPTIONS),--rows 116201 1000000 --limit 100 --transform 116201 1000000 --dag --publish bench)
 
 bench-full: $(BENCH_NEEDS) ## Measure with 10 million rows, and growth up to 20 million: 1 hour
-	@$(BENCH) --rounds 3 --rows 116201 1000000 10000000 --limit 80 --growth 100000 20000000 \
+	@$(BENCH) --rounds 5 --rows 116201 1000000 10000000 --limit 80 --growth 100000 20000000 \
 	    --transform-rounds 1 --transform 100000 1000000 10000000 20000000 --dag --publish bench-full
