@@ -59,5 +59,5 @@ def _versions(component: str) -> dict[str, str]:
     """Return the versions of a component's packages."""
     folders = (PROJECT / component / ".venv" / "lib").glob("python*/site-packages")
     found = distributions(path=[str(folder) for folder in folders])
-    versions = {package.name.lower(): package.version for package in found}
+    versions = {package.name.lower().replace("_", "-"): package.version for package in found}
     return {name: versions[name] for name in PACKAGES[component] if name in versions}

@@ -74,7 +74,7 @@ def test_incremental_runs_equal_a_full_refresh(warehouse: Warehouse) -> None:
 def test_a_doubled_transaction_is_reported_if_no_index_of_its_id_excludes_it(
     warehouse: Warehouse,
 ) -> None:
-    """An index proves the ids unique only if it is unique, has all rows, and has no other column."""
+    """An index proves the ids unique only if it is unique, complete, and has no other column."""
     warehouse.load([row("28", 1), row("29", 2)], load_id=1)
     assert warehouse.dbt("run").success
     ((index,),) = warehouse.query(

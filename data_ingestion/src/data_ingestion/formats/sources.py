@@ -20,9 +20,7 @@ from data_ingestion.errors import InputError, printable
 from data_ingestion.formats.sep_line import take_sep_line
 from data_ingestion.model import Dialect
 
-# Bytes that make a block, and one COPY. Postgres extends a table by up to 64 pages at a time, and a
-# COPY leaves the last of them empty: with blocks of 1.5 MB the table is 8 % larger.
-CHUNK = 2 << 20
+CHUNK = 2 << 20  # bytes that make a block; blocks of 1 MB take a twentieth more time
 REFUSED = {
     b"\xd0\xcf\x11\xe0": "is an old Excel workbook (.xls): save it as .xlsx or as CSV",
     b"%PDF": "is a PDF: export the data as CSV",
