@@ -21,10 +21,10 @@ Loads the bank's files into the warehouse, builds staging and marts, and tests t
 | `transform_data` | `dbt build` of seeds and models | `raw` | `staging`, `marts` |
 | `test_transformed_data` | `dbt test` | `raw._loads`, `staging`, `marts` | `audit` |
 
-**Trigger it** with ▶. By default a run loads every file in the data folder whose name starts with
-`transactions`. It skips files that are already loaded and never adds a row twice, so another run is
-safe and cheap. A daily run uses the default values of the form; `LOADER_DUPLICATES` and
-`LOADER_MAX_REJECTS` in `.env` set two of them.
+**Trigger it** with ▶. By default a run loads every file in the data folder whose name matches a
+declared source, such as `transactions*`. It skips files that are already loaded and never adds a
+row twice, so another run is safe and cheap. A daily run uses the default values of the form;
+`LOADER_DUPLICATES` and `LOADER_MAX_REJECTS` in `.env` set two of them.
 
 **When a task fails**
 

@@ -15,7 +15,8 @@ import psycopg2
 from conftest import Warehouse
 from torture_table import NAMES, Values
 
-from data_ingestion.contracts import CONTRACTS, normalise
+from data_ingestion.contracts import normalise
+from data_ingestion.declarations import declared
 
 Table = tuple[Sequence[str], list[tuple]]
 
@@ -67,7 +68,7 @@ def rows_of(tool, path: Path) -> list[Values] | None:
     except (ValueError, OverflowError, Warning, duckdb.Error, psycopg2.Error):
         return None
     positions = {normalise(str(name)): position for position, name in enumerate(names)}
-    if not positions.keys() >= set(CONTRACTS["transactions"].columns):
+    if not positions.keys() >= set(declared()["transactions"].columns):
         return None
-    order = [positions[name] for name in CONTRACTS["transactions"].columns]
+    order = [positions[name] for name in declared()["transactions"].columns]
     return [tuple("" if row[i] is None else str(row[i]) for i in order) for row in rows]

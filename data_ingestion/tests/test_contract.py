@@ -3,11 +3,12 @@
 import pytest
 from conftest import HEADER
 
-from data_ingestion.contracts import CONTRACTS, name_columns, normalise
+from data_ingestion.contracts import name_columns, normalise
+from data_ingestion.declarations import declared
 from data_ingestion.errors import InputError, printable
-from data_ingestion.files import contract_files
+from data_ingestion.files import files_of
 
-TRANSACTIONS = CONTRACTS["transactions"]
+TRANSACTIONS = declared()["transactions"]
 FIELDS = HEADER.rstrip("\n").split(",")
 
 
@@ -59,7 +60,7 @@ def test_files_of_a_contract_are_sorted_by_name(tmp_path):
     names = ["transactions_b.csv", "transactions_a.csv.gz", "transactions.xlsx", "transactions.zip"]
     for name in [*names, "other.csv", "transactions.truth.json"]:
         (tmp_path / name).touch()
-    assert [path.name for path in contract_files(TRANSACTIONS, tmp_path)] == sorted(names)
+    assert [path.name for path in files_of([TRANSACTIONS], tmp_path)] == sorted(names)
 
 
 def test_file_names_of_a_contract_ignore_case(tmp_path):
@@ -67,14 +68,14 @@ def test_file_names_of_a_contract_ignore_case(tmp_path):
     names += ["TRANSACTIONS_5.CSV.GZ", "transactions_6.XLSX"]
     for name in names:
         (tmp_path / name).touch()
-    assert [path.name for path in contract_files(TRANSACTIONS, tmp_path)] == names
+    assert [path.name for path in files_of([TRANSACTIONS], tmp_path)] == names
 
 
 def test_a_folder_without_files_of_the_contract_is_an_error(tmp_path):
     with pytest.raises(InputError, match=r"no file named transactions\*"):
-        contract_files(TRANSACTIONS, tmp_path)
+        files_of([TRANSACTIONS], tmp_path)
     with pytest.raises(InputError, match="no such folder"):
-        contract_files(TRANSACTIONS, tmp_path / "none")
+        files_of([TRANSACTIONS], tmp_path / "none")
 
 
 def test_printable_escapes_terminal_control_characters():

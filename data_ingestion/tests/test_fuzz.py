@@ -48,7 +48,7 @@ def outcome(chunks: Iterator[bytes], dialect: Dialect) -> tuple:
             lines += block.line_numbers.tolist()
             rejects += block.rejects
             if len(block.line_numbers):
-                values = read_values(block, columns, len(header), dialect)
+                values = read_values(block, columns.fields, len(header), dialect)
                 rows += zip(*(column.to_pylist() for column in values), strict=True)
     except InputError as error:
         assert str(error).isprintable()

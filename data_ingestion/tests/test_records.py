@@ -33,7 +33,7 @@ def read(data: bytes, size: int = 1 << 20, max_record: int = 32 << 20):
     rows, rejects = [], []
     for block in reader.blocks(len(header)):
         if len(block.line_numbers):
-            values = read_values(block, columns, len(header), Dialect())
+            values = read_values(block, columns.fields, len(header), Dialect())
             table = zip(*(column.to_pylist() for column in values), strict=True)
             lines = [[value.decode() for value in row] for row in table]
             rows += zip(block.line_numbers.tolist(), lines, strict=True)

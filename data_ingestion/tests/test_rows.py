@@ -30,7 +30,7 @@ def block(data: bytes, records: int) -> Block:
 
 def values_of(data: bytes, records: int, n_fields: int = 2) -> list[pa.Array]:
     columns = Columns(tuple("abcdef"[:n_fields]), tuple(range(n_fields)))
-    return read_values(block(data, records), columns, n_fields, Dialect())
+    return read_values(block(data, records), columns.fields, n_fields, Dialect())
 
 
 def table_of(data: bytes, records: int, n_fields: int = 2) -> list[tuple[str, ...]]:

@@ -13,14 +13,14 @@ from conftest import HEADER, line
 from openpyxl.utils.datetime import CALENDAR_MAC_1904
 from workbooks import STRICT, STYLES, TRANSITIONAL, Tab, row, workbook
 
-from data_ingestion.contracts import CONTRACTS
+from data_ingestion.declarations import declared
 from data_ingestion.errors import InputError
 from data_ingestion.formats.sources import Source
 from data_ingestion.model import Dialect
 
 NAMES = next(csv.reader([HEADER]))
 HEAD = row(*NAMES)
-COLUMNS = CONTRACTS["transactions"].columns
+COLUMNS = declared()["transactions"].columns
 SAVE_IT = "open the workbook in a spreadsheet program and save it, or save the sheet as CSV"
 SAVE_AS_CSV = "save the sheet as CSV and load that"
 
@@ -32,7 +32,8 @@ def path(tmp_path: Path) -> Path:
 
 def read(path: Path, columns=()) -> list[list[str]]:
     """Return the records of a file, with [] for an empty line."""
-    with Source(path, Dialect(), columns=columns) as source:
+    contract = declared()["transactions"] if columns else None
+    with Source(path, Dialect(), contract=contract) as source:
         text = b"".join(source.chunks()).decode()
     return list(csv.reader(io.StringIO(text, newline="")))
 

@@ -36,8 +36,8 @@ create index on raw.transactions using brin (_load_id);
 create table raw._loads (
     table_name text, load_id bigint, source_file text, file_size bigint, file_sha256 text,
     status text, error text, rows_read bigint, rows_loaded bigint, rows_duplicate bigint,
-    rows_rejected bigint, started_at timestamptz, finished_at timestamptz,
-    first_row_hash uuid, last_row_hash uuid,
+    rows_rejected bigint, rows_skipped bigint not null default 0, started_at timestamptz,
+    finished_at timestamptz, first_row_hash uuid, last_row_hash uuid,
     primary key (table_name, load_id)
 );
 create table raw._duplicates (

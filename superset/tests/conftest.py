@@ -38,7 +38,7 @@ from audit.test_results
 def pytest_configure() -> None:
     """Stop with one line if no Postgres is configured, so that no test fails with a traceback."""
     if "PGHOST" not in os.environ:
-        pytest.exit("these tests need a Postgres: run them with `make test-superset`", 2)
+        pytest.exit("these tests need a Postgres: run them with `make test`", 2)
 
 
 def free_port() -> int:

@@ -107,7 +107,7 @@ EXPECTED = {
     """,
     "History of loads": """
         select finished_at, source_file, status, rows_read, rows_loaded, rows_duplicate,
-               rows_rejected, error
+               rows_rejected, rows_skipped, error
         from raw._loads order by load_id desc
     """,
     "Test results per run": """

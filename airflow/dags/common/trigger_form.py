@@ -25,7 +25,7 @@ def trigger_form() -> dict[str, Param]:
         "file": Param(
             None,
             title="File",
-            description="A file name in the data folder. Empty: all files named transactions*.",
+            description="A file name in the data folder. Empty: the files of all declared sources.",
             type=["null", "string"],
             # Accept a name but no path, so that nobody can load a file outside the data folder. The
             # look-ahead rejects a final newline, because `$` also matches before one.

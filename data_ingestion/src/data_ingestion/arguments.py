@@ -4,13 +4,10 @@ Each function raises argparse.ArgumentTypeError with a message for people.
 """
 
 import argparse
-import codecs
 
-from data_ingestion.contracts import normalise
+from data_ingestion.contracts import MAX_TABLE_NAME, normalise
 from data_ingestion.errors import printable
-
-# Characters. The name of an index adds up to 14 more, and Postgres cuts names after 63 bytes.
-MAX_TABLE_NAME = 48
+from data_ingestion.model import is_encoding
 
 
 def table_name(text: str) -> str:
@@ -32,10 +29,8 @@ def character(text: str) -> str:
 
 def encoding(text: str) -> str:
     """Return the name of a codec that decodes bytes to text."""
-    try:
-        codecs.getincrementaldecoder(text)("strict").decode(b"")
-    except (LookupError, AttributeError, TypeError):
-        raise argparse.ArgumentTypeError(f"{printable(text)!r} is not a known encoding") from None
+    if not is_encoding(text):
+        raise argparse.ArgumentTypeError(f"{printable(text)!r} is not a known encoding")
     return text
 
 

@@ -6,12 +6,18 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache, partial
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from data_ingestion.arguments import character, count, encoding, table_name
 from data_ingestion.errors import CommandError, InputError, printable
-from data_ingestion.files import choose_files
+from data_ingestion.files import choose_files, source_of
+
+if TYPE_CHECKING:
+    from data_ingestion.contracts import Contract
+    from data_ingestion.model import Dialect
 
 DESCRIPTION = "Load CSV files, unchanged and without duplicates, into the schema raw of Postgres."
 EPILOG = """\
@@ -27,13 +33,14 @@ exit codes:
   130, 143  stopped by Ctrl-C or SIGTERM: each file is loaded completely or not at all
 """
 LOAD_DESCRIPTION = """\
-Load files into raw.TABLE, each in one transaction with its row in raw._loads. Values stay exactly
-as they are in the file; only column names are normalised. Rows that are identical in all columns
-are kept once, so a file can be loaded again, and files may overlap.
+Load files into the schema raw, each in one transaction with its row in raw._loads. A file goes to
+the table of the source that it belongs to. Values stay exactly as they are in the file; only column
+names are normalised. Rows that are identical in all columns are kept once, so a file can be loaded
+again, and files may overlap.
 """
 LOAD_EPILOG = """\
 examples:
-  data-ingestion load                                     all transactions* files of the data folder
+  data-ingestion load                                     the files of all sources
   data-ingestion load january.csv 'archive/2018-*.csv.gz'
   data-ingestion load customers.csv --table customers     any other CSV, with its own header
   data-ingestion load old.csv --delimiter ';' --encoding cp1252 --max-rejects 10
@@ -85,18 +92,24 @@ def _report(error: CommandError) -> int:
 
 def _load(options: argparse.Namespace) -> int:
     """Load every file, continue after a bad one, and return the worst exit code."""
+    from data_ingestion.declarations import declared
     from data_ingestion.load import load_file
-    from data_ingestion.model import Dialect, Options
+    from data_ingestion.model import Options
     from data_ingestion.postgres.connection import Warehouse
     from data_ingestion.postgres.load_log import GoneLoads
     from data_ingestion.progress import Progress
 
-    delimiter = options.delimiter or ","
-    if delimiter == options.quotechar:
+    if options.delimiter and options.delimiter == (options.quotechar or '"'):
         raise InputError("--delimiter and --quotechar are the same character")
+    # numpy loads OpenBLAS, which starts a thread per core and reserves memory for each. The loader
+    # uses no linear algebra, and in a container with a limit on processes the threads may fail to
+    # start.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    table: str | None = options.table
+    sources = [source for name, source in declared().items() if table in (None, name)]
+    if not options.files and not sources:
+        raise InputError(f"name the files to load into {table}")
     load_options = Options(
-        table=options.table,
-        dialect=Dialect(delimiter, options.quotechar, options.encoding, bool(options.delimiter)),
         duplicates=options.duplicates,
         max_rejects=options.max_rejects,
         dedup_memory=options.dedup_memory << 20,
@@ -105,21 +118,48 @@ def _load(options: argparse.Namespace) -> int:
     data_dir = options.data_dir or os.environ.get("DATA_DIR")
     files = choose_files(
         options.files,
-        options.table,
+        sources,
         data_dir=Path(data_dir) if data_dir else None,
         only_in_data_dir=options.in_data_dir,
     )
-    progress, gone = Progress(), GoneLoads(options.table)
+    dialect_of = partial(_dialect, options)
+    progress, gone = Progress(), cache(GoneLoads)
     worst = 0
     with Warehouse(options.wait) as warehouse:
-        for path, folder in files:
+        for file in files:
             try:
+                source = source_of(file, sources, dialect_of) if sources else None
+                name = source.table if source else table or ""
                 load_file(
-                    path, load_options, warehouse, folder=folder, progress=progress, gone=gone
+                    file.path,
+                    replace(load_options, table=name, dialect=dialect_of(source)),
+                    warehouse,
+                    folder=file.folder,
+                    progress=progress,
+                    gone=gone(name),
                 )
             except InputError as error:
                 worst = max(worst, _report(error))
     return worst
+
+
+def _dialect(options: argparse.Namespace, source: "Contract | None") -> "Dialect":
+    """Return the dialect of a source, or the default one, with the changes of the options."""
+    from data_ingestion.model import Dialect
+
+    declared = source.dialect if source else Dialect()
+    dialect = Dialect(
+        options.delimiter or declared.delimiter,
+        options.quotechar or declared.quotechar,
+        options.encoding or declared.encoding,
+        fixed=bool(options.delimiter),
+    )
+    if dialect.delimiter == dialect.quotechar:
+        raise InputError(
+            f"the delimiter and the quote character are both {dialect.delimiter!r}: set both "
+            "--delimiter and --quotechar"
+        )
+    return dialect
 
 
 def _init(options: argparse.Namespace) -> int:
@@ -211,17 +251,24 @@ def _add_load_arguments(load: argparse.ArgumentParser) -> None:
     load.add_argument(
         "--table",
         type=table_name,
-        default="transactions",
-        help="the table in the schema raw (default: transactions)",
+        metavar="NAME",
+        help="a source, or the table in the schema raw for any other CSV (default: the source that "
+        "the file belongs to)",
     )
     load.add_argument(
-        "--delimiter", type=character, metavar="C", help="separator (default: sep= line, or ,)"
+        "--delimiter",
+        type=character,
+        metavar="C",
+        help="separator (default: sep= line, or as declared, or ,)",
     )
     load.add_argument(
-        "--quotechar", type=character, default='"', metavar="C", help='around fields (default: ")'
+        "--quotechar",
+        type=character,
+        metavar="C",
+        help='around fields (default: as declared, or ")',
     )
     load.add_argument(
-        "--encoding", type=encoding, default="utf-8", help="a Python codec (default: utf-8)"
+        "--encoding", type=encoding, help="a Python codec (default: as declared, or utf-8)"
     )
     load.add_argument(
         "--duplicates",

@@ -1,53 +1,65 @@
 """The columns that the files of a table must have, and the names of columns in the warehouse."""
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+import unicodedata
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from data_ingestion.errors import InputError, printable
-from data_ingestion.model import DELIMITERS
+from data_ingestion.model import DELIMITERS, Dialect
 
 MAX_IDENTIFIER = 63  # bytes: Postgres cuts longer names, and two names could become equal
+SUFFIXES = (".csv", ".csv.gz", ".zip", ".xlsx")  # of the files to load, in lower case
+MAX_TABLE_NAME = 48  # characters: the name of an index adds up to 14 more
 MAX_COLUMNS = 1_000  # Postgres allows 1,600; no table of data comes close
 
 
 @dataclass(frozen=True)
 class Contract:
-    """The columns that every file of a table has, in any order.
+    """What is declared about the files of a source; `declarations` reads it.
 
     Attributes:
         table: The table in the schema `raw`.
-        stem: The beginning of the names of its files, in upper or lower case.
-        columns: The normalised names of its columns, in the order of the table.
+        pattern: The pattern of the names of its files, without their endings.
+        columns: The names of its columns in the warehouse, in the order of the table.
+        titles: The names of all columns in the file, in the order of the file.
+        positions: The index in `titles` of each of `columns`.
+        any_order: Whether the columns of the file may stand in any order. Their normalised names
+            are then `columns`.
         required: Those of the columns in which every row has a value.
-        dropped: Headers, as written in the file, of columns that carry no information.
+        dialect: How its files are written.
+        duplicates: `keep` stores every equal row of a file.
+        has_header: Whether its files have a header.
+        preamble: Whether lines may stand before the header.
+        trailing_delimiter: Whether each row has one more field than the header, which is empty.
+        skipped_rows: By column, the values of rows that are no transactions.
+        skipped_lines: Beginnings of lines that are no transactions.
+        footer: Beginnings of the line with which the data end.
     """
 
     table: str
-    stem: str
+    pattern: str
     columns: tuple[str, ...]
+    titles: tuple[str, ...]
+    positions: tuple[int, ...]
+    any_order: bool = False
     required: tuple[str, ...] = ()
-    dropped: tuple[str, ...] = ()
+    dialect: Dialect = field(default_factory=Dialect)
+    duplicates: str = "drop"
+    has_header: bool = True
+    preamble: bool = False
+    trailing_delimiter: bool = False
+    skipped_rows: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    skipped_lines: tuple[str, ...] = ()
+    footer: tuple[str, ...] = ()
 
-
-CONTRACTS = {
-    "transactions": Contract(
-        table="transactions",
-        stem="transactions",
-        columns=(
-            "account_no",
-            "date",
-            "transaction_details",
-            "chq_no",
-            "value_date",
-            "withdrawal_amt",
-            "deposit_amt",
-            "balance_amt",
-        ),
-        required=("account_no", "date"),
-        dropped=(".",),
-    )
-}
+    @property
+    def dropped(self) -> tuple[str, ...]:
+        """The names of the columns that carry nothing."""
+        return tuple(
+            title.strip() for index, title in enumerate(self.titles) if index not in self.positions
+        )
 
 
 @dataclass(frozen=True)
@@ -80,8 +92,53 @@ def name_columns(header: Sequence[str], contract: Contract | None) -> Columns:
     if contract is None:
         fields = _distinct(_names(header))
         return Columns(tuple(fields), tuple(fields.values()))
+    if not contract.any_order:
+        _check_titles(header, contract)
+        return Columns(contract.columns, contract.positions)
     fields = _check_contract(header, contract)
     return Columns(contract.columns, tuple(fields[name] for name in contract.columns))
+
+
+def has_titles(header: Sequence[str], contract: Contract) -> bool:
+    """Return whether a line has the names of a contract in the order of its columns."""
+    return list(map(_key, header)) == list(map(_key, contract.titles))
+
+
+def similarity(header: Sequence[str], contract: Contract) -> int:
+    """Return how many of the names of a contract a line has."""
+    return len(set(map(_key, header)).intersection(map(_key, filter(str.strip, contract.titles))))
+
+
+def _key(title: str) -> str:
+    """Return the name of a column without case, blanks and punctuation, or else as it is."""
+    folded = unicodedata.normalize("NFKC", title).casefold()
+    return re.sub(r"[\W_]+", " ", folded).strip() or title.strip()
+
+
+def _check_titles(header: Sequence[str], contract: Contract) -> None:
+    if has_titles(header, contract):
+        return
+    found, wanted = Counter(map(_key, header)), Counter(map(_key, contract.titles))
+    missing = [title for title in contract.titles if wanted[_key(title)] > found[_key(title)]]
+    unexpected = [title for title in header if found[_key(title)] > wanted[_key(title)]]
+    if missing:
+        raise InputError(
+            f"lacks {_shown(missing)}, which {contract.table} needs; its header has "
+            f"{_shown(header)} (another kind of file? declare it, or load it with --table NAME)"
+        )
+    if unexpected:
+        raise InputError(
+            f"has {_shown(unexpected)}, which {contract.table} does not know: declare "
+            "another source for such files"
+        )
+    raise InputError(
+        f"has the columns of {contract.table} in another order: {_shown(header)}; declare another "
+        "source for this order"
+    )
+
+
+def _shown(titles: Sequence[str]) -> str:
+    return _columns([title.strip() or "without a name" for title in titles])
 
 
 def _check_is_header(header: Sequence[str]) -> None:

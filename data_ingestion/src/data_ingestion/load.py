@@ -15,16 +15,16 @@ the failed load and its rejects, with the same lock and the same rule for load i
 """
 
 import logging
-import os
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-from data_ingestion.contracts import CONTRACTS
+from data_ingestion.declarations import declared
 from data_ingestion.errors import FileRefusedError, InputError, printable
 from data_ingestion.formats.sources import Source
-from data_ingestion.model import Load, Options, RowCounts
+from data_ingestion.model import Dialect, Load, Options, RowCounts
 from data_ingestion.postgres import load_log
 from data_ingestion.postgres.catalog import fetch_value
 from data_ingestion.postgres.connection import Connection, Cursor, Warehouse
@@ -107,12 +107,13 @@ def _rejects_query(table: str, load_id: int) -> str:
 
 def _log_summary(load: Load, seconds: float) -> None:
     log.info(
-        "%s: read %s = loaded %s + duplicates %s + rejected %s in %.1f s (%s rows/s)",
+        "%s: read %s = loaded %s + duplicates %s + rejected %s%s in %.1f s (%s rows/s)",
         printable(load.source_file),
         f"{load.rows_read:,}",
         f"{load.rows_loaded:,}",
         f"{load.rows_duplicate:,}",
         f"{load.rows_rejected:,}",
+        f" + skipped {load.rows_skipped:,}" if load.rows_skipped else "",
         seconds,
         f"{load.rows_read / max(seconds, 0.001):,.0f}",
     )
@@ -133,7 +134,12 @@ class _FileLoad:
         gone: load_log.GoneLoads,
     ) -> None:
         self._path, self._folder = path, folder
-        self._options, self._progress, self._gone = options, progress, gone
+        self._progress, self._gone = progress, gone
+        self._contract = contract = declared().get(options.table)
+        self._dialect = options.dialect or (contract.dialect if contract else Dialect())
+        if contract and contract.duplicates == "keep":
+            options = replace(options, duplicates="keep")
+        self._options = options
         self.name = path.name.encode(errors="surrogateescape").decode(errors="replace")
         self.load = self._new_load(datetime.now().astimezone())
 
@@ -151,9 +157,7 @@ class _FileLoad:
                 log.info("%s: the load was committed before the connection was lost", name)
                 return self.load
             self.load = self._new_load(fetch_value(cursor, "select clock_timestamp()"))
-            contract = CONTRACTS.get(self._options.table)
-            columns = contract.columns if contract else ()
-            with Source(self._path, self._options.dialect, self._folder, columns) as source:
+            with Source(self._path, self._dialect, self._folder, self._contract) as source:
                 self.load.file_size = source.size
                 if not self._options.force and self._is_known(cursor, source):
                     return None
@@ -207,16 +211,14 @@ class _FileLoad:
         hashing.result()
 
     def _write_rows(self, cursor: Cursor, source: Source) -> None:
-        # numpy loads OpenBLAS, which starts a thread per core and reserves memory for each. The
-        # loader uses no linear algebra, and in a container with a limit on processes the threads
-        # may fail to start.
-        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
         # Import pandas here: for a known file this import would take longer than everything else.
         from data_ingestion.write import write_rows
 
         with self._progress.of(self.name, source) as advance:
             try:
-                counts = write_rows(cursor, source, self.load, self._options, advance)
+                counts = write_rows(
+                    cursor, source, self.load, self._options, self._contract, advance
+                )
             except FileRefusedError as error:
                 self._set_counts(error.counts)
                 raise
@@ -235,15 +237,16 @@ class _FileLoad:
         load = self.load
         load.rows_read, load.rows_loaded = counts.read, counts.loaded
         load.rows_duplicate, load.rows_rejected = counts.duplicate, counts.rejected
-        load.rejects = counts.rejects
+        load.rows_skipped, load.rejects = counts.skipped, counts.rejects
         load.first_row_hash, load.last_row_hash = counts.first_row_hash, counts.last_row_hash
 
     def _check_sum(self) -> None:
         """Check the scanner's count against those of the server, deduplication and the rejects."""
         load = self.load
-        total = load.rows_loaded + load.rows_duplicate + load.rows_rejected
+        total = load.rows_loaded + load.rows_duplicate + load.rows_rejected + load.rows_skipped
         if load.rows_read != total:
             raise RuntimeError(
                 f"{load.rows_read} rows were read, but {load.rows_loaded} loaded +"
-                f" {load.rows_duplicate} duplicates + {load.rows_rejected} rejected = {total}"
+                f" {load.rows_duplicate} duplicates + {load.rows_rejected} rejected +"
+                f" {load.rows_skipped} skipped = {total}"
             )

@@ -1,5 +1,6 @@
 """The data types that all parts of a load share."""
 
+import codecs
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -28,21 +29,33 @@ class Dialect:
     fixed: bool = False
 
 
+def is_encoding(name: str) -> bool:
+    """Return whether a name is that of a codec that decodes bytes to text."""
+    try:
+        info = codecs.lookup(name)
+        text: object = codecs.getincrementaldecoder(name)("strict").decode(b"")
+    except (LookupError, TypeError, ValueError):
+        return False
+    # Two codecs decode domain names, and one nothing.
+    return isinstance(text, str) and info.name not in ("idna", "punycode", "undefined")
+
+
 @dataclass(frozen=True)
 class Options:
     """How the files of one run are loaded.
 
     Attributes:
         table: The table in the schema `raw`.
-        dialect: How the CSV is written.
-        duplicates: `drop` stores identical rows once, `keep` stores every one of a file.
+        dialect: How the CSV is written; None: as the source declares it, or else as by default.
+        duplicates: `drop` stores identical rows once, `keep` stores every one of a file. A source
+            can declare `keep`, which then holds in any case.
         max_rejects: A load fails when it has more rejects.
         dedup_memory: The memory for finding duplicates, in bytes.
         force: Whether to read a file that is already loaded.
     """
 
     table: str = "transactions"
-    dialect: Dialect = Dialect()
+    dialect: Dialect | None = None
     duplicates: str = "drop"
     max_rejects: int = 0
     dedup_memory: int = 256 << 20
@@ -66,7 +79,7 @@ class Reject:
 
 @dataclass(frozen=True)
 class RowCounts:
-    """How many rows of a file were read, loaded, dropped as duplicates and rejected.
+    """How many rows of a file were read, loaded, dropped as duplicates, rejected and skipped.
 
     `rejects` holds the first of the rejected records. The hashes are the `_row_hash` of the first
     and the last row that were loaded or dropped, as hexadecimal digits.
@@ -76,6 +89,7 @@ class RowCounts:
     loaded: int
     duplicate: int
     rejected: int
+    skipped: int = 0
     rejects: tuple[Reject, ...] = ()
     first_row_hash: str | None = None
     last_row_hash: str | None = None
@@ -99,6 +113,7 @@ class Load:
         rows_loaded: Rows that the server stored.
         rows_duplicate: Rows that were dropped as duplicates.
         rows_rejected: Records that became rejects.
+        rows_skipped: Records that are no transactions, as the source declares them.
         loads_gone: How many earlier loads of the table are known to have lost all their rows.
         rejects: The first of the rejects.
         first_row_hash: As in `RowCounts`; None for a failed load.
@@ -118,6 +133,7 @@ class Load:
     rows_loaded: int = 0
     rows_duplicate: int = 0
     rows_rejected: int = 0
+    rows_skipped: int = 0
     loads_gone: int = 0
     rejects: tuple[Reject, ...] = ()
     first_row_hash: str | None = None

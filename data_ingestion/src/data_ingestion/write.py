@@ -9,19 +9,26 @@ rows wait in batches of about MAX_BATCH_BYTES, and memory holds two or three bat
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from data_ingestion.contracts import CONTRACTS, Columns, Contract, name_columns
+from data_ingestion.contracts import Columns, Contract, has_titles, name_columns, similarity
 from data_ingestion.errors import FileRefusedError, InputError
 from data_ingestion.formats.sources import Source
 from data_ingestion.model import Dialect, Load, Options, Reject, RowCounts
 from data_ingestion.parsing.headers import other_delimiter
-from data_ingestion.parsing.records import MAX_REJECTS_KEPT, Block, RecordReader
-from data_ingestion.parsing.values import read_values, reject_incomplete
+from data_ingestion.parsing.records import (
+    MAX_RECORD,
+    MAX_REJECTS_KEPT,
+    Block,
+    NoHeaderError,
+    RecordReader,
+)
+from data_ingestion.parsing.values import keep_transactions, read_values
 from data_ingestion.postgres import tables
 from data_ingestion.postgres.connection import Cursor
 from data_ingestion.postgres.copy_format import encode
@@ -38,6 +45,7 @@ def write_rows(
     source: Source,
     load: Load,
     options: Options,
+    contract: Contract | None,
     advance: Callable[[int], None],
 ) -> RowCounts:
     """Write the new rows of a file into its table, which is created if it does not exist.
@@ -50,6 +58,7 @@ def write_rows(
         source: The file.
         load: The load that the rows belong to.
         options: How the file is loaded.
+        contract: What is declared about the file, if its table is that of a source.
         advance: Called with the number of rows read so far.
 
     Returns:
@@ -60,11 +69,11 @@ def write_rows(
     """
     _keep_freed_memory()
     reading = _Reading(options.max_rejects)
-    contract = CONTRACTS.get(options.table)
     try:
         dialect, chunks = source.read()
-        reader = RecordReader(chunks, dialect)
-        width, columns = _read_header(reader, dialect, contract)
+        skipped = (contract.skipped_lines, contract.footer) if contract else ()
+        reader = RecordReader(chunks, dialect, MAX_RECORD, *skipped)
+        width, columns = _read_header(reader, dialect, contract, source.is_workbook)
         columns, has_rows = tables.open_table(cursor, load.table, columns)
         parsed = (
             _parse(block, columns, width, dialect, contract) for block in reader.blocks(width)
@@ -92,14 +101,17 @@ def _keep_freed_memory() -> None:
 
 
 def _read_header(
-    reader: RecordReader, dialect: Dialect, contract: Contract | None
+    reader: RecordReader, dialect: Dialect, contract: Contract | None, is_workbook: bool
 ) -> tuple[int, Columns]:
-    """Return the number of fields of the header, and its columns."""
+    """Return the number of fields of each row, and the columns of the table."""
+    more = bool(contract and contract.trailing_delimiter and not is_workbook)
+    if contract and not contract.has_header:
+        return len(contract.titles) + more, Columns(contract.columns, contract.positions)
     try:
-        header = reader.header()
+        header = _header_of(reader, contract)
         # Without a contract, nothing proves that the line behind the blank lines is the header.
         named = [] if reader.blank_lines and contract is None else header
-        return len(header), name_columns(named, contract)
+        return len(header) + more, name_columns(named, contract)
     except InputError as error:
         if not contract or not reader.header_line:
             raise
@@ -111,17 +123,72 @@ def _read_header(
         ) from error
 
 
+def _header_of(reader: RecordReader, contract: Contract | None) -> list[str]:
+    """Return the header: below a preamble, or else the first line.
+
+    Without a header below a preamble, the result is the most similar line.
+    """
+    if contract is None or not contract.preamble:
+        return reader.header()
+    lines: list[list[str]] = []
+
+    def is_header(line: list[str]) -> bool:
+        lines.append(line)
+        return has_titles(line, contract)
+
+    try:
+        return reader.header(is_header)
+    except NoHeaderError:
+        closest = max(lines, key=lambda line: similarity(line, contract), default=[])
+        if not similarity(closest, contract):
+            raise
+        return closest
+
+
+def has_layout_of(file: tuple[Path, Path | None], contract: Contract, dialect: Dialect) -> bool:
+    """Return whether the header of a file, or else its first rows, are those of a contract.
+
+    Args:
+        file: The file, and the folder that must contain it.
+        contract: The contract.
+        dialect: How the file is written.
+
+    Raises:
+        InputError: The file cannot be read.
+    """
+    with Source(file[0], dialect, file[1], contract) as source:
+        dialect, chunks = source.read()
+        reader = RecordReader(chunks, dialect, MAX_RECORD, contract.skipped_lines, contract.footer)
+        try:
+            width, _ = _read_header(reader, dialect, contract, source.is_workbook)
+        except InputError:
+            return False
+        if contract.has_header:
+            return True
+        block = next(reader.blocks(width), None)
+        return block is not None and len(block.line_numbers) > block.rejected
+
+
 def _parse(
     block: Block, columns: Columns, width: int, dialect: Dialect, contract: Contract | None
 ) -> tuple[Block, list[pa.Array]]:
-    """Return the block and its values, after a check of the contract's required columns."""
+    """Return the block and its values, without the rows that the contract skips or refuses."""
     if not len(block.line_numbers):
         return block, []
-    values = read_values(block, columns, width, dialect)
-    required = contract.required if contract else ()
-    block, values = reject_incomplete(block, values, columns, required, dialect)
+    unnamed = _unnamed(contract, width) if contract else ()
+    values = read_values(block, (*columns.fields, *unnamed), width, dialect)
+    values, empty = values[: len(columns.fields)], values[len(columns.fields) :]
+    if contract:
+        block, values = keep_transactions(block, values, empty, columns, contract, dialect)
     block.data = b""  # free its memory
     return block, values
+
+
+def _unnamed(contract: Contract, width: int) -> tuple[int, ...]:
+    """Return the indexes of the fields that must be empty, because they have no column."""
+    if contract.any_order:
+        return ()
+    return tuple(index for index in range(width) if index not in contract.positions)
 
 
 def _one_ahead(items: Iterator[Item]) -> Iterator[Item]:
@@ -139,7 +206,7 @@ class _Reading:
     def __init__(self, max_rejects: int) -> None:
         self._max_rejects = max_rejects
         self._rejects: list[Reject] = []
-        self._rejected = 0
+        self._rejected = self._skipped = 0
         self.read = 0
 
     def counted(
@@ -150,7 +217,8 @@ class _Reading:
         Once the load must fail, there are no more values.
         """
         for block, values in parsed:
-            self.read += len(block.line_numbers) + block.rejected
+            self.read += len(block.line_numbers) + block.rejected + block.skipped
+            self._skipped += block.skipped
             self._rejected += block.rejected
             self._rejects += block.rejects[: MAX_REJECTS_KEPT - len(self._rejects)]
             failed = self._rejected > self._max_rejects
@@ -158,7 +226,9 @@ class _Reading:
 
     def result(self, writer: Writer | None = None) -> RowCounts:
         """Return all counts; without a writer, no row was stored."""
-        counts = RowCounts(self.read, 0, 0, self._rejected, tuple(self._rejects))
+        counts = RowCounts(
+            self.read, 0, 0, self._rejected, self._skipped, rejects=tuple(self._rejects)
+        )
         if writer is None:
             return counts
         return replace(

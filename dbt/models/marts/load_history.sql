@@ -25,6 +25,7 @@ final as (
         rows_loaded,
         rows_duplicate,
         rows_rejected,
+        rows_skipped,
 
         -- times
         started_at,

@@ -11,11 +11,12 @@ import stat
 import struct
 import zipfile
 import zlib
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 from typing import Protocol
 
+from data_ingestion.contracts import Contract
 from data_ingestion.errors import InputError, printable
 from data_ingestion.formats.sep_line import take_sep_line
 from data_ingestion.model import Dialect
@@ -47,6 +48,7 @@ class Source:
     Attributes:
         path: Where the file is.
         size: Its size in bytes.
+        is_workbook: Whether the file is a workbook, once its first bytes were read.
     """
 
     def __init__(
@@ -54,7 +56,7 @@ class Source:
         path: Path,
         dialect: Dialect,
         folder: Path | None = None,
-        columns: Collection[str] = (),
+        contract: Contract | None = None,
     ) -> None:
         """Open a file.
 
@@ -62,15 +64,15 @@ class Source:
             path: The file.
             dialect: How its CSV is written.
             folder: The folder that must contain the file after all links are resolved.
-            columns: The normalised names of the columns that the sheet of a workbook must have.
+            contract: What is declared about the file.
 
         Raises:
             InputError: The file does not exist, cannot be read or is no regular file, or a link
                 leads out of the folder.
         """
-        self._dialect, self._columns = dialect, columns
+        self._dialect, self._contract = dialect, contract
         self._encoding = dialect.encoding
-        self._is_workbook = False
+        self.is_workbook = False
         self.path = path
         try:
             state = path.stat()
@@ -155,7 +157,7 @@ class Source:
         """
         chunks = self.chunks()
         dialect, first = self._dialect, next(chunks, b"")
-        if not self._is_workbook:
+        if not self.is_workbook:
             dialect, first = take_sep_line(first, dialect)
         return dialect, chain([first], chunks)
 
@@ -201,8 +203,12 @@ class Source:
                 # openpyxl is slow to import, and rarely needed
                 from data_ingestion.formats.xlsx import sheet_as_csv
 
-                self._encoding, self._is_workbook = "utf-8", True
-                yield from sheet_as_csv(self._file, self._dialect, self._columns)
+                self._encoding, self.is_workbook = "utf-8", True
+                # In any order, the columns tell which of several sheets is meant.
+                contract = self._contract
+                columns = contract.columns if contract and contract.any_order else ()
+                width = len(contract.titles) if contract and not contract.any_order else 0
+                yield from sheet_as_csv(self._file, self._dialect, columns, width)
                 return
             members = [
                 name
@@ -227,7 +233,7 @@ class Source:
             yield from chunks
             return
         decoder = codecs.getincrementaldecoder(self._encoding)()
-        yield decoder.decode(first).encode()
+        yield decoder.decode(first).removeprefix("\ufeff").encode()
         for chunk in chunks:
             yield decoder.decode(chunk).encode()
         yield decoder.decode(b"", final=True).encode()

@@ -30,16 +30,18 @@ UNREADABLE = (KeyError, OSError, OverflowError, ParseError, ValueError)
 
 
 def sheet_as_csv(
-    file: IO[bytes], dialect: Dialect, columns: Collection[str] = ()
+    file: IO[bytes], dialect: Dialect, columns: Collection[str] = (), width: int = 0
 ) -> Iterator[bytes]:
     """Yield a sheet of the workbook as CSV in UTF-8, with empty rows as empty lines.
 
-    A row is as wide as the first row that has values, or wider if its own values need it.
+    A row has `width` cells, or else as many as the first row that has values, or more if its own
+    values need it.
 
     Args:
         file: The workbook.
         dialect: How to write the CSV.
         columns: The normalised names of columns that the sheet must have, if there is a choice.
+        width: The number of columns, if it is declared.
 
     Raises:
         InputError: The file is not a readable workbook, unpacks to more than the limits, has a cell
@@ -49,7 +51,7 @@ def sheet_as_csv(
     try:
         book = Workbook(file)
         sheet = _choose(book, columns)
-        for chunk in _chunks(_rows(book, sheet), dialect):
+        for chunk in _chunks(_rows(book, sheet), dialect, width):
             total += len(chunk)
             if total > MAX_SHEET:
                 raise too_long("text", MAX_SHEET)
@@ -124,11 +126,11 @@ def _text(book: Workbook, cell: Cell, row: int) -> str:
         raise bad_cell(cell.column, row, error) from error
 
 
-def _chunks(rows: Iterator[tuple[int, list[str]]], dialect: Dialect) -> Iterator[bytes]:
+def _chunks(rows: Iterator[tuple[int, list[str]]], dialect: Dialect, width: int) -> Iterator[bytes]:
     text = io.StringIO(newline="")
     # Keep the default line end, CRLF: only with it the writer also quotes a cell that has a CR.
     writer = csv.writer(text, delimiter=dialect.delimiter, quotechar=dialect.quotechar)
-    width = lines = 0
+    lines = 0
     for number, values in rows:
         text.write("\n" * (number - lines - 1))
         lines = number

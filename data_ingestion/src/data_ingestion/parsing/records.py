@@ -6,7 +6,8 @@ shifted or padded. Records without any value are empty lines: they are skipped a
 size of the chunks and MAX_RECORD bound the memory for any file.
 """
 
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -25,6 +26,7 @@ MAX_SLOW = 100_000  # records of one slow scan
 # The rejects to keep: enough to find the lines and to see the cause.
 MAX_REJECTS_KEPT = 10_000
 MAX_REJECT_TEXT = 10_000  # characters
+MAX_PREAMBLE = 200  # records in which to look for the header
 
 
 @dataclass
@@ -36,24 +38,38 @@ class Block:
         line_numbers: The line on which each sound record begins.
         rejects: The first MAX_REJECTS_KEPT rejects.
         rejected: The number of all rejects.
+        skipped: The number of records that are no transactions.
     """
 
     data: bytes
     line_numbers: NDArray[np.int64]
     rejects: list[Reject] = field(default_factory=list)
     rejected: int = 0
+    skipped: int = 0
 
 
 class RecordReader:
     """Reads records from `chunks` of UTF-8 bytes. Call `header()` first, then `blocks()`.
 
+    Args:
+        chunks: The content of the file.
+        dialect: How it is written.
+        max_record: The longest record, in bytes.
+        skipped_lines: Beginnings of records that are no transactions.
+        footer: Beginnings of the record with which the data end.
+
     Attributes:
-        header_line: The bytes of the first record with a value, once `header()` has found it.
+        header_line: The bytes of the last record with a value that `header()` has read.
         blank_lines: Whether records of blank fields, such as `,,`, precede the header.
     """
 
     def __init__(
-        self, chunks: Iterator[bytes], dialect: Dialect, max_record: int = MAX_RECORD
+        self,
+        chunks: Iterator[bytes],
+        dialect: Dialect,
+        max_record: int = MAX_RECORD,
+        skipped_lines: Sequence[str] = (),
+        footer: Sequence[str] = (),
     ) -> None:
         self.header_line = b""
         self.blank_lines = False
@@ -62,21 +78,30 @@ class RecordReader:
         self._scanner = RecordScanner(dialect)
         self._headers = HeaderFinder([], dialect)
         self._max_record = max_record
+        self._skipped_lines, self._footer = skipped_lines, footer
+        self._in_footer = False
         self._rest = b""
         self._line = 1  # the physical line on which _rest begins
         self._ended = False
 
-    def header(self) -> list[str]:
-        """Return the fields of the first record with a value.
+    def header(self, is_header: Callable[[list[str]], bool] | None = None) -> list[str]:
+        """Return the fields of the header.
+
+        Args:
+            is_header: Tells whether a record is the header. Without it, the first record with a
+                value is the header.
 
         Raises:
-            InputError: The file has no record, or its first one has broken quotes, is not UTF-8 or
-                has more than MAX_COLUMNS fields.
+            InputError: The file has no header, or the header has broken quotes, is not UTF-8 or has
+                more than MAX_COLUMNS fields.
         """
-        while self._fill():
+        preamble, found = 0, False
+        # As long as records are found, the next one may be complete already.
+        while self._fill(wanted=not found or not self._rest) and preamble < MAX_PREAMBLE:
             data = self._rest
             final = self._is_final(data, 0)
             records = self._scanner.scan(data, 0, self._line, final, limit=1)
+            found = bool(records.consumed)
             self._check_text(data, records.consumed)
             self._advance(data, records)
             start = records.starts[0] if len(records.lines) else records.consumed
@@ -84,6 +109,9 @@ class RecordReader:
             if not len(records.lines):
                 continue
             self.header_line = data[start : records.stops[0]]
+            if is_header and not self._is_header(records, is_header):
+                preamble += 1
+                continue
             if records.broken:
                 raise InputError(f"line {records.lines[0]}, the header: {records.broken[0]}")
             if b"\0" in data[: records.consumed]:
@@ -95,7 +123,15 @@ class RecordReader:
             fields = parse_fields(self.header_line, self._dialect)
             self._headers = HeaderFinder(fields, self._dialect)
             return fields
+        if preamble:
+            raise NoHeaderError(f"has no header in its first {preamble} lines")
         raise InputError("the file is empty: it does not even have a header")
+
+    def _is_header(self, records: Records, is_header: Callable[[list[str]], bool]) -> bool:
+        """Return whether the record in `header_line` is sound and the header."""
+        if records.broken or records.fields[0] > MAX_COLUMNS or b"\0" in self.header_line:
+            return False
+        return is_header(parse_fields(self.header_line, self._dialect))
 
     def blocks(self, n_fields: int) -> Iterator[Block]:
         """Yield the records after the header, in order; a sound one has `n_fields` fields.
@@ -175,16 +211,53 @@ class RecordReader:
 
     def _block(self, data: bytes, records: Records, n_fields: int) -> Block:
         """Separate the sound records of `data` from the rejects."""
-        sound = records.fields == n_fields
+        skipped = self._skipped(data, records)
+        sound = (records.fields == n_fields) & ~skipped
         sound[list(records.broken)] = False
         if data.find(b"\0", 0, records.consumed) >= 0:
             for index in np.flatnonzero(sound).tolist():
                 sound[index] = b"\0" not in data[records.starts[index] : records.stops[index]]
         for index in self._headers.find(data, records, sound):
             records.broken[index], sound[index] = "repeats the header", False
-        bad = np.flatnonzero(~sound)
+        bad = np.flatnonzero(~(sound | skipped))
         rejects = [_reject(data, records, i, n_fields) for i in bad[:MAX_REJECTS_KEPT].tolist()]
-        return Block(_joined(data, records, sound), records.lines[sound], rejects, len(bad))
+        return Block(
+            _joined(data, records, sound),
+            records.lines[sound],
+            rejects,
+            len(bad),
+            int(np.count_nonzero(skipped)),
+        )
+
+    def _skipped(self, data: bytes, records: Records) -> NDArray[np.bool_]:
+        """Return for each record whether its beginning tells that it is no transaction."""
+        skipped = np.full(len(records.lines), self._in_footer)
+        if not self._in_footer:
+            skipped[self._beginning_with(self._skipped_lines, data, records)] = True
+            footers = self._beginning_with(self._footer, data, records)
+            if footers:
+                skipped[min(footers) :] = self._in_footer = True
+        return skipped
+
+    def _beginning_with(self, texts: Sequence[str], data: bytes, records: Records) -> list[int]:
+        """Return the indexes of the records that begin with one of the texts, quoted or not."""
+        quote, found = self._dialect.quotechar, []
+        for beginning in (form for text in texts for form in (text, _quoted(text, quote))):
+            pattern = re.compile(b"(?:^|(?<=\n))" + re.escape(beginning.encode()))
+            for match in pattern.finditer(data, 0, records.consumed):
+                # A line inside a quoted field begins no record.
+                index = int(np.searchsorted(records.starts, match.start()))
+                if index < len(records.starts) and records.starts[index] == match.start():
+                    found.append(index)
+        return found
+
+
+def _quoted(text: str, quote: str) -> str:
+    return quote + text.replace(quote, 2 * quote)
+
+
+class NoHeaderError(InputError):
+    """The file has lines, and none of them is the header."""
 
 
 def _joined(data: bytes, records: Records, sound: NDArray[np.bool_]) -> bytes:

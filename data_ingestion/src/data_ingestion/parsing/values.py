@@ -8,8 +8,10 @@ from operator import attrgetter
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
-from data_ingestion.contracts import Columns
+from data_ingestion.contracts import Columns, Contract
 from data_ingestion.model import Dialect, Reject
 from data_ingestion.parsing.records import MAX_REJECTS_KEPT, Block, reject_text
 from data_ingestion.parsing.scanner import scan_fast
@@ -19,13 +21,15 @@ BYTES = pa.large_binary()
 BOM = b"\xef\xbb\xbf"
 
 
-def read_values(block: Block, columns: Columns, n_fields: int, dialect: Dialect) -> list[pa.Array]:
-    """Return the values of a block's records: one array of UTF-8 bytes per column of the table.
+def read_values(
+    block: Block, fields: Sequence[int], n_fields: int, dialect: Dialect
+) -> list[pa.Array]:
+    """Return the values of a block's records: one array of UTF-8 bytes per wanted field.
 
     Args:
         block: The records, each with `n_fields` fields.
-        columns: The table's columns and their fields.
-        n_fields: The number of fields in the header.
+        fields: The indexes of the wanted fields.
+        n_fields: The number of fields in each record.
         dialect: How the CSV is written; the block is always UTF-8.
 
     Raises:
@@ -43,7 +47,7 @@ def read_values(block: Block, columns: Columns, n_fields: int, dialect: Dialect)
         header=None,
         names=range(n_fields),
         index_col=False,
-        usecols=sorted(columns.fields),
+        usecols=sorted(fields),
         dtype=TEXT,
         na_filter=False,
         skip_blank_lines=False,
@@ -54,7 +58,7 @@ def read_values(block: Block, columns: Columns, n_fields: int, dialect: Dialect)
         raise RuntimeError(
             f"pandas read {len(frame) - n_extra} rows where {len(block.line_numbers)} were counted"
         )
-    return [_as_bytes(frame[field])[n_extra:] for field in columns.fields]
+    return [_as_bytes(frame[field])[n_extra:] for field in fields]
 
 
 def _as_bytes(series: pd.Series) -> pa.Array:
@@ -64,32 +68,41 @@ def _as_bytes(series: pd.Series) -> pa.Array:
     return values.cast(BYTES)
 
 
-def reject_incomplete(
+def keep_transactions(
     block: Block,
     values: list[pa.Array],
+    empty: list[pa.Array],
     columns: Columns,
-    required: Sequence[str],
+    contract: Contract,
     dialect: Dialect,
 ) -> tuple[Block, list[pa.Array]]:
-    """Turn the records that lack a required value into rejects.
+    """Leave out the records that are no transactions, and turn incomplete ones into rejects.
 
-    A totals row or a note is such a record. A value of whitespace counts as missing.
+    A totals row or a note lacks a required value. A value of whitespace counts as missing.
 
     Args:
         block: The records.
         values: Their values, from `read_values`.
+        empty: Their values in the fields that have no column.
         columns: The table's columns.
-        required: The names of the required columns.
+        contract: What is declared about the columns.
         dialect: How the block is written.
 
     Returns:
-        The block with more rejects, and the values of the remaining records.
+        The block with more rejects and skipped records, and the values of the remaining records.
     """
-    incomplete: dict[int, str] = {}
-    for name in required:
+    skipped = _skipped(values, columns, contract)
+    reasons: dict[int, str] = {}
+    for name in contract.required:
         for index in _missing(values[columns.names.index(name)]):
-            incomplete.setdefault(index, f"no value in {name}")
-    if not incomplete:
+            reasons.setdefault(index, f"no value in {name}")
+    for column in empty:
+        blank = set(_missing(column))
+        if len(blank) < len(column):
+            for index in sorted(set(range(len(column))) - blank):
+                reasons.setdefault(index, "a value in a column that must be empty")
+    reasons = {index: reason for index, reason in reasons.items() if not skipped[index]}
+    if not reasons and not skipped.any():
         return block, values
     records = scan_fast(block.data, 1, dialect)
     rejects = [
@@ -98,17 +111,28 @@ def reject_incomplete(
             reject_text(block.data[records.starts[index] : records.stops[index]]),
             reason,
         )
-        for index, reason in sorted(incomplete.items())[:MAX_REJECTS_KEPT]
+        for index, reason in sorted(reasons.items())[:MAX_REJECTS_KEPT]
     ]
-    complete = np.ones(len(block.line_numbers), bool)
-    complete[list(incomplete)] = False
+    kept = ~skipped
+    kept[list(reasons)] = False
     rest = replace(
         block,
-        line_numbers=block.line_numbers[complete],
+        line_numbers=block.line_numbers[kept],
         rejects=sorted(block.rejects + rejects, key=attrgetter("line_number")),
-        rejected=block.rejected + len(incomplete),
+        rejected=block.rejected + len(reasons),
+        skipped=block.skipped + int(np.count_nonzero(skipped)),
     )
-    return rest, [column.filter(pa.array(complete)) for column in values]
+    return rest, [column.filter(pa.array(kept)) for column in values]
+
+
+def _skipped(values: list[pa.Array], columns: Columns, contract: Contract) -> NDArray[np.bool_]:
+    """Return for each record whether a value tells that it is no transaction."""
+    skipped = np.zeros(len(values[0]), bool)
+    for name, telling in contract.skipped_rows.items():
+        among = pa.array(sorted(telling), pa.large_string())
+        texts = pc.utf8_trim_whitespace(values[columns.names.index(name)].cast(pa.large_string()))
+        skipped |= pc.is_in(texts, value_set=among).to_numpy(zero_copy_only=False)
+    return skipped
 
 
 def _missing(column: pa.Array) -> list[int]:

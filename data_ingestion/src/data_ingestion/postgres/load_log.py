@@ -32,14 +32,7 @@ create table if not exists raw._loads (
     started_at timestamptz not null,
     finished_at timestamptz not null,
     duplicates text not null check (duplicates in ('drop', 'keep')),
-    primary key (table_name, load_id),
-    constraint every_row_accounted_for check (
-        case status
-            when 'loaded' then
-                rows_read = rows_loaded + rows_duplicate + rows_rejected and error is null
-            else rows_loaded = 0 and rows_duplicate = 0 and error is not null
-        end
-    )
+    primary key (table_name, load_id)
 );
 create table if not exists raw._rejects (
     table_name text not null,
@@ -50,9 +43,7 @@ create table if not exists raw._rejects (
     reason text not null,
     rejected_at timestamptz not null
 );
--- A separate statement also adds the column to a table that an older version created. The index
--- _loads_gone exists if and only if the column does. The loader looks for the index, because a
--- query for a column would read some 200 pages of the catalogue in every load.
+-- Separate statements also add columns to a table that an older version created.
 alter table raw._loads add column if not exists loads_gone bigint not null default 0;
 create index if not exists _loads_gone on raw._loads (table_name) where loads_gone > 0;
 create index if not exists _rejects_load on raw._rejects (table_name, load_id);
@@ -68,6 +59,23 @@ create table if not exists raw._duplicates (
     dropped bigint not null
 );
 create index if not exists _duplicates_load on raw._duplicates (table_name, load_id);
+-- The index _loads_skipped exists if and only if this version has changed the table. The loader
+-- looks for the index, because a query for a column would read some 200 pages of the catalogue in
+-- every load.
+alter table raw._loads
+    add column if not exists rows_skipped bigint not null default 0,
+    drop constraint if exists every_row_accounted_for,
+    add constraint every_row_accounted_for check (
+        case status
+            when 'loaded' then
+                rows_read = rows_loaded + rows_duplicate + rows_rejected + rows_skipped
+                and error is null
+            else rows_loaded = 0 and rows_duplicate = 0 and error is not null
+        end
+    );
+create index if not exists _loads_skipped on raw._loads (table_name) where rows_skipped > 0;
+comment on column raw._loads.rows_skipped is
+    'Lines that are no transactions, as the source declares them';
 comment on table raw._loads is 'One row per attempt to load a file';
 comment on column raw._loads.loads_gone is
     'Earlier loads known to be without rows when this one read its file again';
@@ -87,7 +95,7 @@ def create_tables(cursor: Cursor) -> None:
     """Create the tables of the load log, and add columns and indexes that older ones lack."""
     query = (
         "select num_nulls(to_regclass('raw._loads'), to_regclass('raw._rejects'),"
-        " to_regclass('raw._loads_gone'), to_regclass('raw._duplicates')) > 0"
+        " to_regclass('raw._loads_skipped'), to_regclass('raw._duplicates')) > 0"
     )
     if fetch_value(cursor, query):
         lock(cursor, "_loads")
@@ -232,12 +240,12 @@ def write(cursor: Cursor, load: Load) -> None:
     """Write the load to raw._loads and its rejects to raw._rejects."""
     cursor.execute(
         "insert into raw._loads (table_name, load_id, source_file, file_size, file_sha256,"
-        " status, error, rows_read, rows_loaded, rows_duplicate, rows_rejected, started_at,"
-        " finished_at, duplicates, loads_gone, first_row_hash, last_row_hash) values"
+        " status, error, rows_read, rows_loaded, rows_duplicate, rows_rejected, rows_skipped,"
+        " started_at, finished_at, duplicates, loads_gone, first_row_hash, last_row_hash) values"
         " (%(table)s, %(load_id)s, %(source_file)s, %(file_size)s, %(file_sha256)s, %(status)s,"
         " %(error)s, %(rows_read)s, %(rows_loaded)s, %(rows_duplicate)s, %(rows_rejected)s,"
-        " %(started_at)s, clock_timestamp(), %(duplicates)s, %(loads_gone)s, %(first_row_hash)s,"
-        " %(last_row_hash)s)",
+        " %(rows_skipped)s, %(started_at)s, clock_timestamp(), %(duplicates)s, %(loads_gone)s,"
+        " %(first_row_hash)s, %(last_row_hash)s)",
         vars(load),
     )
     execute_values(

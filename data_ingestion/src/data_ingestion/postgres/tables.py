@@ -8,7 +8,8 @@ from typing import IO
 
 from psycopg2.sql import SQL, Identifier
 
-from data_ingestion.contracts import CONTRACTS, Columns
+from data_ingestion.contracts import Columns
+from data_ingestion.declarations import declared
 from data_ingestion.errors import InputError
 from data_ingestion.model import ADDED_COLUMNS
 from data_ingestion.postgres import load_log
@@ -28,11 +29,11 @@ INDEXES = {
 
 
 def create_tables(connection: Connection) -> list[str]:
-    """Create the tables of all contracts that do not exist, and return their names."""
+    """Create the tables of all declared sources that do not exist, and return their names."""
     created = []
     with connection.cursor() as cursor:
         load_log.create_tables(cursor)
-        for contract in CONTRACTS.values():
+        for contract in declared().values():
             load_log.lock(cursor, contract.table)
             if not exists(cursor, contract.table):
                 _create_table(cursor, contract.table, contract.columns)
