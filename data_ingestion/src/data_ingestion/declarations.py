@@ -317,7 +317,7 @@ class _Check:
             if normalise(title) != column:
                 raise self._refuse(
                     "schema.fieldsMatch",
-                    f"'equal' needs titles of Latin letters without names: {title!r}, {column!r}",
+                    f"'equal' needs titles in ASCII, and no other names: {title!r}, {column!r}",
                 )
 
     def _dialect(self, source: Declaration) -> Dialect:
