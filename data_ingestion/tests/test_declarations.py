@@ -169,6 +169,7 @@ def test_a_mistake_is_one_line_with_file_key_and_reason(declare, tmp_path, chang
         ("", "the file: Expected `object`, got `null`"),
         ("- a\n", "the file: Expected `object`, got `array`"),
         ("name: !!python/object/apply:os.getcwd []\n", "is not YAML: "),
+        ("? [a]\n: b\n", "line 1: is not YAML: found unhashable key"),
         ("name: 2024-13-01\n", "has a wrong value (month must be in 1..12): put it in quotes"),
         ("name: !!bool maybe\n", "has a wrong value ('maybe'): put it in quotes"),
     ],

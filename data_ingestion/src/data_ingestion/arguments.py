@@ -7,7 +7,7 @@ import argparse
 
 from data_ingestion.contracts import MAX_TABLE_NAME, normalise
 from data_ingestion.errors import printable
-from data_ingestion.model import is_encoding
+from data_ingestion.model import is_character, is_encoding
 
 
 def table_name(text: str) -> str:
@@ -22,7 +22,7 @@ def table_name(text: str) -> str:
 def character(text: str) -> str:
     """Return one ASCII character; the word `tab`, or a backslash and `t`, stands for a tab."""
     text = {"\\t": "\t", "tab": "\t"}.get(text, text)
-    if len(text) != 1 or not text.isascii() or text in "\0\r\n":
+    if not is_character(text):
         raise argparse.ArgumentTypeError(f"{printable(text)!r} is not one ASCII character")
     return text
 

@@ -27,7 +27,7 @@ from data_ingestion.contracts import (
     normalise,
 )
 from data_ingestion.errors import InputError, printable
-from data_ingestion.model import Dialect, is_encoding
+from data_ingestion.model import Dialect, is_character, is_encoding
 
 NAME = r"^[a-z0-9]+(_[a-z0-9]+)*$(?!\n)"  # `$` alone would allow a line end behind the name
 TableName = Annotated[str, msgspec.Meta(pattern=NAME, max_length=MAX_TABLE_NAME)]
@@ -207,11 +207,12 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[object, object]:
         seen = set()
         for key_node, _ in node.value:
+            if not isinstance(key_node, yaml.ScalarNode):
+                continue  # PyYAML refuses it
             if key_node.value in seen:
                 problem = f"the key {key_node.value!r} occurs twice"
                 raise yaml.constructor.ConstructorError(None, None, problem, key_node.start_mark)
-            if isinstance(key_node, yaml.ScalarNode):
-                seen.add(key_node.value)
+            seen.add(key_node.value)
         mapping: dict[object, object] = super().construct_mapping(node, deep)
         return mapping
 
@@ -323,7 +324,7 @@ class _Check:
     def _dialect(self, source: Declaration) -> Dialect:
         dialect = source.dialect
         for key, text in (("delimiter", dialect.delimiter), ("quoteChar", dialect.quote_char)):
-            if not text.isascii() or text in "\0\r\n":
+            if not is_character(text):
                 raise self._refuse(f"dialect.{key}", f"{text!r} is not one ASCII character")
         if dialect.delimiter == dialect.quote_char:
             raise self._refuse("dialect.quoteChar", "is the delimiter, too")

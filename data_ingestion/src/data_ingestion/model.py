@@ -29,6 +29,11 @@ class Dialect:
     fixed: bool = False
 
 
+def is_character(text: str) -> bool:
+    """Return whether a text can be a delimiter or a quote character: one ASCII character."""
+    return len(text) == 1 and text.isascii() and text not in "\0\r\n"
+
+
 def is_encoding(name: str) -> bool:
     """Return whether a name is that of a codec that decodes bytes to text."""
     try:

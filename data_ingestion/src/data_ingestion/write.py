@@ -70,9 +70,7 @@ def write_rows(
     _keep_freed_memory()
     reading = _Reading(options.max_rejects)
     try:
-        dialect, chunks = source.read()
-        skipped = (contract.skipped_lines, contract.footer) if contract else ()
-        reader = RecordReader(chunks, dialect, MAX_RECORD, *skipped)
+        dialect, reader = _reader(source, contract)
         width, columns = _read_header(reader, dialect, contract, source.is_workbook)
         columns, has_rows = tables.open_table(cursor, load.table, columns)
         parsed = (
@@ -98,6 +96,13 @@ def _keep_freed_memory() -> None:
     memory at the end of the heap (`M_MMAP_THRESHOLD` in mallopt(3)).
     """
     np.empty(KEPT_MEMORY, np.uint8)  # is freed at once
+
+
+def _reader(source: Source, contract: Contract | None) -> tuple[Dialect, RecordReader]:
+    """Return how a file is written, and the reader of its records."""
+    dialect, chunks = source.read()
+    skipped = (contract.skipped_lines, contract.footer) if contract else ()
+    return dialect, RecordReader(chunks, dialect, MAX_RECORD, *skipped)
 
 
 def _read_header(
@@ -157,8 +162,7 @@ def has_layout_of(file: tuple[Path, Path | None], contract: Contract, dialect: D
         InputError: The file cannot be read.
     """
     with Source(file[0], dialect, file[1], contract) as source:
-        dialect, chunks = source.read()
-        reader = RecordReader(chunks, dialect, MAX_RECORD, contract.skipped_lines, contract.footer)
+        dialect, reader = _reader(source, contract)
         try:
             width, _ = _read_header(reader, dialect, contract, source.is_workbook)
         except InputError:
@@ -188,7 +192,7 @@ def _unnamed(contract: Contract, width: int) -> tuple[int, ...]:
     """Return the indexes of the fields that must be empty, because they have no column."""
     if contract.any_order:
         return ()
-    return tuple(index for index in range(width) if index not in contract.positions)
+    return tuple(sorted(set(range(width)).difference(contract.positions)))
 
 
 def _one_ahead(items: Iterator[Item]) -> Iterator[Item]:

@@ -29,6 +29,10 @@ MAX_REJECT_TEXT = 10_000  # characters
 MAX_PREAMBLE = 200  # records in which to look for the header
 
 
+class NoHeaderError(InputError):
+    """The file has lines, and none of them is the header."""
+
+
 @dataclass
 class Block:
     """Consecutive records.
@@ -97,7 +101,7 @@ class RecordReader:
         """
         preamble, found = 0, False
         # As long as records are found, the next one may be complete already.
-        while self._fill(wanted=not found or not self._rest) and preamble < MAX_PREAMBLE:
+        while self._fill(wanted=not found) and preamble < MAX_PREAMBLE:
             data = self._rest
             final = self._is_final(data, 0)
             records = self._scanner.scan(data, 0, self._line, final, limit=1)
@@ -168,9 +172,9 @@ class RecordReader:
         yield self._scanner.scan(data, 0, self._line, self._is_final(data, 0), limit=1)
 
     def _fill(self, wanted: bool = True) -> bool:
-        """Append a chunk to _rest, if wanted; return false if nothing is left to read."""
-        if not wanted:
-            return bool(self._rest)
+        """Append a chunk to _rest, if wanted or empty; return false if nothing is left to read."""
+        if self._rest and not wanted:
+            return True
         chunk = b"" if self._ended else next(self._chunks, b"")
         if not chunk and not self._ended:
             self._ended = True
@@ -243,7 +247,7 @@ class RecordReader:
         """Return the indexes of the records that begin with one of the texts, quoted or not."""
         quote, found = self._dialect.quotechar, []
         for beginning in (form for text in texts for form in (text, _quoted(text, quote))):
-            pattern = re.compile(b"(?:^|(?<=\n))" + re.escape(beginning.encode()))
+            pattern = re.compile(b"^" + re.escape(beginning.encode()), re.MULTILINE)
             for match in pattern.finditer(data, 0, records.consumed):
                 # A line inside a quoted field begins no record.
                 index = int(np.searchsorted(records.starts, match.start()))
@@ -254,10 +258,6 @@ class RecordReader:
 
 def _quoted(text: str, quote: str) -> str:
     return quote + text.replace(quote, 2 * quote)
-
-
-class NoHeaderError(InputError):
-    """The file has lines, and none of them is the header."""
 
 
 def _joined(data: bytes, records: Records, sound: NDArray[np.bool_]) -> bytes:

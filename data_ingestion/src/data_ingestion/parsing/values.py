@@ -97,10 +97,8 @@ def keep_transactions(
         for index in _missing(values[columns.names.index(name)]):
             reasons.setdefault(index, f"no value in {name}")
     for column in empty:
-        blank = set(_missing(column))
-        if len(blank) < len(column):
-            for index in sorted(set(range(len(column))) - blank):
-                reasons.setdefault(index, "a value in a column that must be empty")
+        for index in set(range(len(column))).difference(_missing(column)):
+            reasons.setdefault(index, "a value in a column that must be empty")
     reasons = {index: reason for index, reason in reasons.items() if not skipped[index]}
     if not reasons and not skipped.any():
         return block, values
