@@ -142,6 +142,17 @@ def run_script(name: str, *options: str, runner: Sequence[str | Path]) -> dict:
     return json.loads(file.read_text())
 
 
+def transform(rounds: int, sizes: Sequence[int], seed: int) -> dict:
+    """Run transform.py with a server of its own, and return its results; nothing without sizes."""
+    if not sizes:
+        return {}
+    return run_script(
+        *("transform.py", "--rounds", str(rounds), "--seed", str(seed)),
+        *("--rows", *map(str, sizes)),
+        runner=(STACK / "elt", "with-postgres", "--", sys.executable),
+    )
+
+
 def arguments() -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -149,9 +160,11 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rows", **sizes, default=[], help="sizes for the loader and its peers")
     parser.add_argument("--growth", **sizes, default=[], help="sizes for the loader and \\copy")
     parser.add_argument("--transform", **sizes, default=[], help="sizes for dbt and the dashboard")
+    parser.add_argument(
+        "--transform-once", **sizes, default=[], help="sizes for dbt that are measured in one round"
+    )
     parser.add_argument("--dag", action="store_true", help="measure the overhead of Airflow")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--transform-rounds", type=int, help="default: the value of --rounds")
     parser.add_argument("--limit", type=float, default=150, help="seconds a peer may take (150)")
     parser.add_argument(
         "--seed", type=int, default=TUNING_SEED, help=f"seed of the data ({TUNING_SEED})"
@@ -170,21 +183,17 @@ def main() -> None:
     if "PSQL" not in os.environ:
         sys.exit("no warehouse is running: use `make bench`, which starts one")
     seed = REPORT_SEED if options.publish else options.seed
-    transform_rounds = options.transform_rounds or options.rounds
     results = machine.describe() | {
         "seed": seed,
         "rounds": options.rounds,
-        "transform_rounds": transform_rounds,
+        "transform_once": options.transform_once,
     }
     if options.dag:
         rounds = ("--rounds", str(options.rounds))
         results["dag"] = run_script("dag.py", *rounds, runner=(STACK / "python",))
-    if options.transform:
-        results |= run_script(
-            *("transform.py", "--rounds", str(transform_rounds), "--seed", str(seed)),
-            *("--rows", *map(str, options.transform)),
-            runner=(STACK / "elt", "with-postgres", "--", sys.executable),
-        )
+    for rounds, sizes in ((options.rounds, options.transform), (1, options.transform_once)):
+        for part, figures in transform(rounds, sizes, seed).items():
+            results.setdefault(part, {}).update(figures)
     # Warm up: Python writes its bytecode, and the programs get into the page cache.
     Bench(seed, options.limit).measure(WARM_UP_ROWS, 1, with_peers=bool(options.rows))
     bench = Bench(seed, options.limit)

@@ -180,13 +180,15 @@ def origin(results: dict) -> str:
     server = ", ".join(
         f"{name} {value}" for name, value in postgres.items() if name != "server_version"
     )
+    sizes = " and ".join(f"{rows:,}" for rows in results["transform_once"])
+    once = f", for the transform of {sizes} rows 1" if sizes else ""
     versions = "; ".join(
         f"{component}: {', '.join(f'{name} {version}' for name, version in by_name.items())}"
         for component, by_name in results["versions"].items()
     )
     return (
-        f"Date: {results['date']}. Rounds: {results['rounds']}, for the transform"
-        f" {results['transform_rounds']}. Seed of the data: {results['seed']}.\n"
+        f"Date: {results['date']}. Rounds: {results['rounds']}{once}."
+        f" Seed of the data: {results['seed']}.\n"
         f"Machine: {machine['cpu']}, {machine['cores']} cores, {machine['memory_gb']} GB, "
         f"{machine['os']}, Python {results['python']}.\n"
         f"Postgres {postgres['server_version']}: {server}.\n"
