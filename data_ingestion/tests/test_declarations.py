@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from data_ingestion.declarations import contracts, declared, json_schema, read
+from data_ingestion.declarations import contracts, declared, json_schema, meaning, read
 from data_ingestion.errors import InputError
 from data_ingestion.model import Dialect
 
@@ -92,6 +92,11 @@ def test_all_keys_reach_the_contract(declare):
     assert (source.preamble, source.duplicates, source.pattern) == (True, "keep", "*statement*")
 
 
+def fields(*items: dict) -> dict:
+    """Return the part of a declaration with these fields."""
+    return {"schema": {"fields": list(items)}}
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -109,7 +114,7 @@ def test_all_keys_reach_the_contract(declare):
         ({"dialect": {"header": False}, "preamble": True}, "preamble: needs a header"),
         ({"encoding": "utf-7.5"}, "encoding: 'utf-7.5' is not a known encoding"),
         ({"duplicates": "maybe"}, "duplicates: Invalid enum value 'maybe'"),
-        ({"skip": {"rows": {"State": ["x"]}}}, "skip.rows.State: is no column of schema.fields"),
+        ({"skip": {"rows": {"State": ["x"]}}}, "skip.rows.State: 'State' is no column"),
         ({"name": "bank\n"}, "name: Expected `str` matching regex"),
         ({"path": "in/bank*"}, "path: is the pattern of a name: leave out the folder"),
         ({"path": "bank*.csv"}, "path: leave out the ending, which can be any of .csv, .csv.gz"),
@@ -152,11 +157,105 @@ def test_all_keys_reach_the_contract(declare):
             "skip.rows.b: is ignored",
         ),
         ({"unknown": 1}, "the file: Object contains unknown field `unknown`"),
+        (
+            fields({"title": "a", "type": "date"}),
+            "schema.fields[0].format: belongs to `type: date`",
+        ),
+        (fields({"title": "a", "format": "%d.%m.%Y"}), "schema.fields[0].format: belongs to"),
+        (
+            fields({"title": "a", "type": "date", "format": "%d.%m."}),
+            "schema.fields[0].format: '%d.%m.' needs %d, %m or %b, and %Y or %y",
+        ),
+        (
+            fields({"title": "a", "type": "date", "format": "%d.%m.%Y %H:%M"}),
+            "schema.fields[0].format: '%d.%m.%Y %H:%M' needs",
+        ),
+        (
+            fields({"title": "a", "decimalChar": ","}),
+            "schema.fields[0]: decimalChar and groupChar belong to `type: number`",
+        ),
+        (
+            fields({"title": "a", "type": "number", "decimalChar": ",", "groupChar": ","}),
+            "schema.fields[0].groupChar: is the decimalChar, too",
+        ),
     ],
 )
 def test_a_mistake_is_one_line_with_file_key_and_reason(declare, tmp_path, change, message):
     with pytest.raises(InputError) as refused:
         declare(SOUND | change)
+    text = str(refused.value)
+    assert text.startswith(f"{tmp_path / 'bank.yml'}: ") and message in text and "\n" not in text
+
+
+STATEMENT = SOUND | fields(
+    {"title": "Day", "type": "date", "format": "%d/%m/%y"},
+    "Text",
+    {"name": "sum", "title": "Amount", "type": "number", "groupChar": ","},
+    {"title": "Balance", "type": "number"},
+    "Sign",
+    "Sign",
+    {"title": "Empty", "ignored": True},
+)
+MEANING = {
+    "account_number": {"constant": "1"},
+    "transaction_date": "Day",
+    "details": "Text",
+    "amount": "Amount",
+    "balance": "Balance",
+}
+
+
+def test_a_meaning_names_columns_by_their_titles_or_names(tmp_path):
+    said = {**MEANING, "currency": {"constant": "EUR"}, "details": ["Text", "sign_2"]}
+    file = tmp_path / "bank.yml"
+    file.write_text(yaml.safe_dump(STATEMENT | {"transaction": said}))
+    contract, transaction, by_column = meaning(file)
+    assert contract.added == ()
+    assert (transaction.transaction_date, transaction.amount) == ("day", "sum")
+    assert (transaction.details, transaction.balance_is) == (["text", "sign_2"], "after")
+    assert by_column["sum"].group_char == ","
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"account_number": None}, "transaction.account_number: Expected"),
+        ({"transaction_date": "Date"}, "transaction.transaction_date: 'Date' is no column"),
+        ({"transaction_date": "Text"}, "the field 'Text' needs `type: date`"),
+        ({"value_date": "Empty"}, "transaction.value_date: 'Empty' is no column"),
+        ({"balance": "Text"}, "transaction.balance: the field 'Text' needs `type: number`"),
+        ({"details": "Sign"}, "transaction.details: 'Sign' is the title of sign and sign_2: name"),
+        ({"details": ["Text", "text"]}, "transaction.details: names a column twice"),
+        ({"amount": None}, "transaction: needs either amount, or both withdrawal and deposit"),
+        ({"withdrawal": "Amount"}, "transaction: needs either amount, or both"),
+        (
+            {"indicator": {"field": "sign", "withdrawal": ["D"], "deposit": ["D"]}},
+            "transaction.indicator: a value stands for both directions",
+        ),
+        (
+            {
+                "indicator": {"field": "sign", "withdrawal": ["D"], "deposit": ["C"]},
+                "inverted": True,
+            },
+            "transaction.inverted: the indicator tells the sign already",
+        ),
+        ({"balance": None, "balance_is": "before"}, "transaction.balance_is: belongs to `balance`"),
+        ({"currency": {"constant": "€"}}, "transaction.currency.constant: needs a code of three"),
+        ({"account_number": {}}, "transaction.account_number: needs one of constant, preamble"),
+        ({"account_number": {"path": "("}}, "transaction.account_number.path: is no regular"),
+        ({"account_number": {"path": "a"}}, "account_number.path: needs one group"),
+        (
+            {"account_number": {"preamble": "(a)"}},
+            "transaction.account_number.preamble: needs `preamble: true`",
+        ),
+    ],
+)
+def test_a_mistake_in_the_meaning_is_one_line(declare, tmp_path, change, message):
+    said = {key: value for key, value in (MEANING | change).items() if value is not None}
+    if change == {"account_number": None}:
+        said["account_number"] = 1
+    with pytest.raises(InputError) as refused:
+        declare(STATEMENT | {"transaction": said})
     text = str(refused.value)
     assert text.startswith(f"{tmp_path / 'bank.yml'}: ") and message in text and "\n" not in text
 

@@ -1,6 +1,8 @@
 """Files of declared sources: preamble, footer, rows that are no transactions, whose file it is."""
 
 import re
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import openpyxl
@@ -252,8 +254,120 @@ def test_the_example_of_the_documentation(warehouse, run, declare, tmp_path, mon
     monkeypatch.setenv("SOURCES_DIR", str(sources))
     outcome = run("load", "--data-dir", tmp_path)
     assert "read 3 = loaded 1 + duplicates 0 + rejected 0 + skipped 2" in outcome.out[0]
-    assert rows(warehouse, "booked_on, wert, text, status, amount, wahrung", "umsaetze") == [
-        ("16.09.2024", "16.09.2024", "Café Übersee", "gebucht", "-35,65", "EUR")
+    columns = "booked_on, wert, text, status, betrag, wahrung, account_number"
+    assert rows(warehouse, columns, "umsaetze") == [
+        ("16.09.2024", "16.09.2024", "Café Übersee", "gebucht", "-35,65", "EUR",
+         "DE00120300000041771233"),
+    ]  # fmt: skip
+
+
+def test_text_files_with_another_ending_need_it_in_the_pattern(
+    warehouse, run, declare, statement, tmp_path
+):
+    declare(FIELDS | {"path": "statement*.txt"}, FIELDS | {"name": "other", "path": "other*"})
+    for name in ("Statement-1.TXT", "statement-2.csv", "other-1.txt"):
+        statement("Date,Text,Amount\n" + LINES, name)
+    outcome = run("load", "--data-dir", tmp_path)
+    assert outcome.code == 0
+    assert warehouse.query("select table_name, source_file from raw._loads") == [
+        ("bank", "Statement-1.TXT")
+    ]
+    assert "not loaded, because the name ends in none of" in outcome.out[0]
+    assert outcome.out[0].endswith(": other-1.txt")
+
+
+def test_a_run_over_several_sources_creates_the_tables_of_all(
+    warehouse, run, declare, statement, tmp_path
+):
+    declare(FIELDS, FIELDS | {"name": "other", "path": "other*"})
+    statement("Date,Text,Amount\n" + LINES)
+    assert run("load", "--data-dir", tmp_path).code == 0
+    assert warehouse.query("select count(*) from raw.other") == [(0,)]
+
+
+def test_tables_are_loaded_side_by_side_and_a_bad_file_stops_no_other(
+    warehouse, run, declare, statement, tmp_path
+):
+    """While another session holds the lock of one table, the files of the other one are loaded."""
+    declare(FIELDS, FIELDS | {"name": "other", "path": "other*"})
+    statement("Date,Text,Amount\n" + LINES, "other-1.csv")
+    statement("Date,Text\n", "other-2.csv")
+    statement("Date,Text,Amount\n" + LINES, "statement-1.csv")
+    loaded = "select table_name, source_file, status from raw._loads order by 1, 2"
+    assert run("init").code == 0
+    lock = "hashtextextended('raw.bank', 0)"
+    warehouse.query(f"select pg_advisory_lock({lock})")
+    with ThreadPoolExecutor(1) as thread:
+        loading = thread.submit(run, "load", "--data-dir", tmp_path)
+        expected = [("other", "other-1.csv", "loaded"), ("other", "other-2.csv", "failed")]
+        deadline = time.monotonic() + 30
+        while warehouse.query(loaded) != expected and time.monotonic() < deadline:
+            time.sleep(0.05)
+        found = warehouse.query(loaded)
+        warehouse.query(f"select pg_advisory_unlock({lock})")
+        assert found == expected
+        assert loading.result().code == 2
+    assert warehouse.query(loaded) == [("bank", "statement-1.csv", "loaded"), *expected]
+
+
+def test_the_declared_sheet_of_a_workbook_is_read(warehouse, run, declare, tmp_path):
+    book = openpyxl.Workbook()
+    book.active.append(["Date", "Text", "Amount"])
+    book.active.append(["2024-09-01", "Wrong", "1"])
+    sheet = book.create_sheet("Buchungen")
+    sheet.append(["Date", "Text", "Amount"])
+    sheet.append(["2024-09-01", "Right", "1"])
+    book.save(tmp_path / "statement.xlsx")
+    declare(FIELDS | {"dialect": {"sheetName": "buchungen"}})
+    assert run("load", tmp_path / "statement.xlsx").code == 0
+    assert rows(warehouse, "text") == [("Right",)]
+    declare(FIELDS | {"dialect": {"sheetName": "Booked"}})
+    error = run("load", "--force", tmp_path / "statement.xlsx").err[0]
+    assert "has no sheet 'Booked', which its source declares; it has Sheet, Buchungen" in error
+
+
+def with_account(account: dict) -> dict:
+    """Return the part of a declaration with an account that stands in no column."""
+    return {
+        "schema": {
+            "fields": [
+                {"title": "Date", "type": "date", "format": "%Y-%m-%d"},
+                "Text",
+                {"title": "Amount", "type": "number"},
+            ]
+        },
+        "preamble": True,
+        "transaction": {
+            "account_number": account,
+            "transaction_date": "Date",
+            "amount": "Amount",
+        },
+    }
+
+
+def test_an_account_above_the_header_tells_equal_rows_apart(warehouse, run, declare, statement):
+    declare(with_account({"preamble": r'Account: *"*([\w ]+)'}))
+    for number, account in enumerate(("DE12 34", "DE56 78")):
+        text = f'"Account: ""{account}"""\n\nDate,Text,Amount\n{LINES}'
+        assert run("load", statement(text, f"statement_{number}.csv")).code == 0
+    assert rows(warehouse, "text, account_number") == [
+        ("One", "DE12 34"), ("One", "DE56 78"), ("Two", "DE12 34"), ("Two", "DE56 78"),
+    ]  # fmt: skip
+    # The same rows of the same account are known.
+    again = f"Account: DE12 34\nDate,Text,Amount\n{LINES}"
+    assert "loaded 0 + duplicates 2" in run("load", statement(again, "statement_9.csv")).out[0]
+
+
+def test_an_account_in_the_name_of_the_file(warehouse, run, declare, statement):
+    declare(with_account({"path": r"statement-(\d+)"}))
+    assert run("load", statement("Date,Text,Amount\n" + LINES, "Statement-0042.csv")).code == 2
+    assert run("load", statement("Date,Text,Amount\n" + LINES, "statement-0042.csv")).code == 0
+    assert rows(warehouse, "text, account_number") == [("One", "0042"), ("Two", "0042")]
+    assert warehouse.query("select error from raw._loads where status = 'failed'") == [
+        (
+            r"names no account: nothing in its name matches statement-(\d+), which is "
+            "transaction.account_number.path of the source bank",
+        )
     ]
 
 

@@ -1,24 +1,25 @@
-"""The command line: `data-ingestion load`, `init` and `sample`."""
+"""The command line: `data-ingestion load`, `inspect`, `dbt-view`, `init` and `sample`."""
 
 import argparse
 import logging
 import os
 import sys
 import traceback
-from collections.abc import Sequence
-from dataclasses import replace
-from functools import cache, partial
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from data_ingestion.arguments import character, count, encoding, table_name
 from data_ingestion.errors import CommandError, InputError, printable
-from data_ingestion.files import choose_files, source_of
+from data_ingestion.files import ChosenFile, choose_files, source_of
 
 if TYPE_CHECKING:
     from data_ingestion.contracts import Contract
-    from data_ingestion.model import Dialect
+    from data_ingestion.model import Dialect, Options
 
+TABLES_AT_ONCE = 2  # tables that are loaded side by side: a load alone can use two cores
 DESCRIPTION = "Load CSV files, unchanged and without duplicates, into the schema raw of Postgres."
 EPILOG = """\
 The environment variables of libpq name the warehouse: PGHOST, PGPORT, PGUSER, PGPASSWORD and
@@ -30,6 +31,7 @@ exit codes:
   2  bad input or usage: a retry cannot succeed
   3  the warehouse cannot be used: it stays unavailable after retries, or
      refuses the login or a statement
+  4  `inspect` leaves questions open
   130, 143  stopped by Ctrl-C or SIGTERM: each file is loaded completely or not at all
 """
 LOAD_DESCRIPTION = """\
@@ -48,6 +50,32 @@ examples:
 look at the result:
   select * from raw._loads order by started_at desc;
   select * from raw._rejects;
+"""
+INSPECT_DESCRIPTION = """\
+Propose the declaration of a bank's statement, as YAML for the folder sources/. Comments above it
+name the evidence. The balances prove the reading of amounts and dates. What the file cannot settle
+stays a question; --answer settles it.
+"""
+INSPECT_EPILOG = """\
+answers:
+  name, path, encoding           of the declaration
+  account_number, currency       a constant: account_number=DE00120300000041771233
+  date_order                     dmy, mdy or ymd
+  decimal_mark                   . or ,
+  indicator                      the values of withdrawals and deposits, such as D/C
+  sign                           usual (a minus marks a withdrawal) or inverted
+  transaction_date, value_date, amount, withdrawal, deposit, balance, reference
+                                 a column, or none
+  details                        one or more columns, separated by commas, or none
+
+exit codes:
+  0  the declaration is complete
+  2  the file is no statement, or an answer does not fit it
+  4  questions remain
+
+examples:
+  data-ingestion inspect umsaetze.csv > sources/umsaetze.yml
+  data-ingestion inspect card.csv --answer sign=inverted --answer account_number=4177
 """
 
 
@@ -93,11 +121,7 @@ def _report(error: CommandError) -> int:
 def _load(options: argparse.Namespace) -> int:
     """Load every file, continue after a bad one, and return the worst exit code."""
     from data_ingestion.declarations import declared
-    from data_ingestion.load import load_file
     from data_ingestion.model import Options
-    from data_ingestion.postgres.connection import Warehouse
-    from data_ingestion.postgres.load_log import GoneLoads
-    from data_ingestion.progress import Progress
 
     if options.delimiter and options.delimiter == (options.quotechar or '"'):
         raise InputError("--delimiter and --quotechar are the same character")
@@ -108,13 +132,9 @@ def _load(options: argparse.Namespace) -> int:
     table: str | None = options.table
     sources = [source for name, source in declared().items() if table in (None, name)]
     if not options.files and not sources:
-        raise InputError(f"name the files to load into {table}")
-    load_options = Options(
-        duplicates=options.duplicates,
-        max_rejects=options.max_rejects,
-        dedup_memory=options.dedup_memory << 20,
-        force=options.force,
-    )
+        raise InputError(
+            f"no source {table!r} is declared: correct the name, or name the files to load into it"
+        )
     data_dir = options.data_dir or os.environ.get("DATA_DIR")
     files = choose_files(
         options.files,
@@ -122,25 +142,56 @@ def _load(options: argparse.Namespace) -> int:
         data_dir=Path(data_dir) if data_dir else None,
         only_in_data_dir=options.in_data_dir,
     )
+    if sources and len(declared()) > 1:
+        # dbt reads the tables of all sources, even of those without a file.
+        _create_tables(options)
     dialect_of = partial(_dialect, options)
-    progress, gone = Progress(), cache(GoneLoads)
     worst = 0
-    with Warehouse(options.wait) as warehouse:
-        for file in files:
-            try:
-                source = source_of(file, sources, dialect_of) if sources else None
-                name = source.table if source else table or ""
-                load_file(
-                    file.path,
-                    replace(load_options, table=name, dialect=dialect_of(source)),
-                    warehouse,
-                    folder=file.folder,
-                    progress=progress,
-                    gone=gone(name),
-                )
-            except InputError as error:
-                worst = max(worst, _report(error))
-    return worst
+    by_table: dict[str, list[tuple[ChosenFile, Options]]] = {}
+    for file in files:
+        try:
+            source = source_of(file, sources, dialect_of) if sources else None
+        except InputError as error:
+            worst = max(worst, _report(error))
+            continue
+        name = source.table if source else table or ""
+        load_options = Options(
+            name,
+            dialect_of(source),
+            options.duplicates,
+            options.max_rejects,
+            options.dedup_memory << 20,
+            options.force,
+        )
+        by_table.setdefault(name, []).append((file, load_options))
+    return max([worst, *_load_tables(by_table, options.wait)])
+
+
+def _load_tables(
+    by_table: "dict[str, list[tuple[ChosenFile, Options]]]", wait: float
+) -> Iterator[int]:
+    """Load the files of several tables side by side; yield the worst exit code of each table."""
+    from data_ingestion.load import load_file
+    from data_ingestion.postgres.connection import Warehouse
+    from data_ingestion.postgres.load_log import GoneLoads
+    from data_ingestion.progress import Progress
+
+    progress = Progress()
+
+    def load_table(name: str) -> int:
+        worst, gone = 0, GoneLoads(name)
+        with Warehouse(wait) as warehouse:
+            for (path, folder), load_options in by_table[name]:
+                try:
+                    load_file(
+                        path, load_options, warehouse, folder=folder, progress=progress, gone=gone
+                    )
+                except InputError as error:
+                    worst = max(worst, _report(error))
+        return worst
+
+    with ThreadPoolExecutor(TABLES_AT_ONCE) as threads:
+        yield from threads.map(load_table, by_table)
 
 
 def _dialect(options: argparse.Namespace, source: "Contract | None") -> "Dialect":
@@ -162,15 +213,41 @@ def _dialect(options: argparse.Namespace, source: "Contract | None") -> "Dialect
     return dialect
 
 
-def _init(options: argparse.Namespace) -> int:
-    """Create the tables that `load` fills and dbt reads, so that either can run first."""
+def _create_tables(options: argparse.Namespace) -> list[str]:
+    """Create the tables of all sources that do not exist, and return their names."""
     from data_ingestion.postgres.connection import Warehouse
     from data_ingestion.postgres.tables import create_tables
 
     with Warehouse(options.wait) as warehouse:
-        created = warehouse.run(create_tables)
+        return warehouse.run(create_tables)
+
+
+def _init(options: argparse.Namespace) -> int:
+    """Create the tables that `load` fills and dbt reads, so that either can run first."""
+    created = _create_tables(options)
     print("\n".join(f"raw.{table}: created" for table in created) or "all tables exist")
     return 0
+
+
+def _dbt_view(options: argparse.Namespace) -> int:
+    """Write the dbt files of a declared source."""
+    from data_ingestion.staging import staging_files
+
+    for name, text in staging_files(options.declaration).items():
+        (options.out / name).write_text(text)
+        print(options.out / name)
+    return 0
+
+
+def _inspect(options: argparse.Namespace) -> int:
+    """Print the proposed declaration of a statement; 4 means that questions remain."""
+    from data_ingestion.inspection import inspect, parse_answers
+
+    # Standard output is YAML, in which a message is a comment.
+    logging.basicConfig(stream=sys.stdout, format="# %(message)s", level=logging.INFO, force=True)
+    proposal = inspect(options.file, parse_answers(options.answer))
+    print(proposal.text, end="")
+    return 4 if proposal.is_open else 0
 
 
 def _sample(options: argparse.Namespace) -> int:
@@ -199,6 +276,22 @@ def _parser() -> argparse.ArgumentParser:
     )
     load.set_defaults(command=_load)
     _add_load_arguments(load)
+    inspect = commands.add_parser(
+        "inspect",
+        help="propose the declaration of a statement",
+        description=INSPECT_DESCRIPTION,
+        epilog=INSPECT_EPILOG,
+        formatter_class=formatter,
+    )
+    inspect.set_defaults(command=_inspect)
+    inspect.add_argument("file", type=Path, metavar="FILE", help="a CSV, .csv.gz, .zip or .xlsx")
+    inspect.add_argument(
+        "--answer",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="settles a question; can be repeated",
+    )
     init = commands.add_parser("init", help="create the tables that do not exist, without rows")
     init.set_defaults(command=_init)
     sample = commands.add_parser("sample", help="write sample data, and a file of facts about it")
@@ -220,6 +313,14 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="FILE.csv; the facts are written to FILE.truth.json",
     )
+    dbt_view = commands.add_parser(
+        "dbt-view", help="write the dbt view of a declared source, and its properties"
+    )
+    dbt_view.set_defaults(command=_dbt_view)
+    dbt_view.add_argument("declaration", type=Path, help="the YAML file of the source")
+    dbt_view.add_argument(
+        "--out", type=Path, required=True, metavar="FOLDER", help="the folder of the two files"
+    )
     for command in (load, init):
         command.add_argument(
             "--wait",
@@ -228,7 +329,7 @@ def _parser() -> argparse.ArgumentParser:
             metavar="SECONDS",
             help="how long to wait for an unavailable warehouse (default: 30)",
         )
-    for command in (load, init, sample):
+    for command in (load, inspect, init, sample, dbt_view):
         command.add_argument("--verbose", action="store_true", help="print tracebacks")
     return parser
 

@@ -11,8 +11,23 @@ from data_ingestion.model import DELIMITERS, Dialect
 
 MAX_IDENTIFIER = 63  # bytes: Postgres cuts longer names, and two names could become equal
 SUFFIXES = (".csv", ".csv.gz", ".zip", ".xlsx")  # of the files to load, in lower case
+TEXT_SUFFIXES = (".txt", ".tsv", ".xls")  # of text files, if the pattern of a source ends in one
 MAX_TABLE_NAME = 48  # characters: the name of an index adds up to 14 more
 MAX_COLUMNS = 1_000  # Postgres allows 1,600; no table of data comes close
+ACCOUNT = "account_number"  # the column that the loader adds if the file says the account once
+
+
+@dataclass(frozen=True)
+class AccountPattern:
+    """How the account is found that a file says once, and not in each row.
+
+    Attributes:
+        pattern: A regular expression. Its only group is the account.
+        is_in_path: Whether to search the name of the file, and not the lines above its header.
+    """
+
+    pattern: str
+    is_in_path: bool
 
 
 @dataclass(frozen=True)
@@ -29,6 +44,7 @@ class Contract:
             are then `columns`.
         required: Those of the columns in which every row has a value.
         dialect: How its files are written.
+        sheet: The name of the sheet of a workbook.
         duplicates: `keep` stores every equal row of a file.
         has_header: Whether its files have a header.
         preamble: Whether lines may stand before the header.
@@ -36,6 +52,7 @@ class Contract:
         skipped_rows: By column, the values of rows that are no transactions.
         skipped_lines: Beginnings of lines that are no transactions.
         footer: Beginnings of the line with which the data end.
+        account: How the account is found that is stored with each row, if it is in no column.
     """
 
     table: str
@@ -46,6 +63,7 @@ class Contract:
     any_order: bool = False
     required: tuple[str, ...] = ()
     dialect: Dialect = field(default_factory=Dialect)
+    sheet: str | None = None
     duplicates: str = "drop"
     has_header: bool = True
     preamble: bool = False
@@ -53,6 +71,12 @@ class Contract:
     skipped_rows: Mapping[str, frozenset[str]] = field(default_factory=dict)
     skipped_lines: tuple[str, ...] = ()
     footer: tuple[str, ...] = ()
+    account: AccountPattern | None = None
+
+    @property
+    def added(self) -> tuple[str, ...]:
+        """The names of the columns that the table has and the file has not."""
+        return (ACCOUNT,) if self.account else ()
 
     @property
     def dropped(self) -> tuple[str, ...]:
@@ -64,7 +88,10 @@ class Contract:
 
 @dataclass(frozen=True)
 class Columns:
-    """The table's value columns in order, and the index of each one's field in the file."""
+    """The table's value columns in order, and the index of each one's field in the file.
+
+    The account that a file says once has the index behind the last field.
+    """
 
     names: tuple[str, ...]
     fields: tuple[int, ...]

@@ -9,7 +9,7 @@ from glob import glob, has_magic
 from pathlib import Path
 from typing import NamedTuple
 
-from data_ingestion.contracts import SUFFIXES, Contract, listed
+from data_ingestion.contracts import SUFFIXES, TEXT_SUFFIXES, Contract, listed
 from data_ingestion.errors import InputError, printable
 from data_ingestion.model import Dialect
 
@@ -144,11 +144,11 @@ def files_of(sources: Sequence[Contract], folder: Path) -> list[Path]:
         if any(_is_named_after(path, source) for source in sources)
     ]
     candidates.sort(key=lambda path: (path.name.lower(), path.name))
-    files = [path for path in candidates if path.name.lower().endswith(SUFFIXES)]
+    files = [path for path in candidates if _is_loaded(path, sources)]
     ignored = [
         printable(path.name, 60)
         for path in candidates
-        if not path.name.lower().endswith((*SUFFIXES, TRUTH_SUFFIX))
+        if path not in files and not path.name.lower().endswith(TRUTH_SUFFIX)
     ]
     if ignored:
         log.info(
@@ -159,9 +159,22 @@ def files_of(sources: Sequence[Contract], folder: Path) -> list[Path]:
         )
     if not files:
         endings = "{" + ",".join(SUFFIXES) + "}"
-        patterns = listed([source.pattern + endings for source in sources])
+        patterns = listed(
+            [source.pattern + (endings if not _has_ending(source) else "") for source in sources]
+        )
         raise InputError(f"{folder}: no file named {patterns}: put one there, or name a file")
     return files
+
+
+def _is_loaded(path: Path, sources: Sequence[Contract]) -> bool:
+    """Return whether a file that matches a source has an ending of files to load."""
+    return path.name.lower().endswith(SUFFIXES) or any(
+        _has_ending(source) and _is_named_after(path, source) for source in sources
+    )
+
+
+def _has_ending(source: Contract) -> bool:
+    return source.pattern.lower().endswith(TEXT_SUFFIXES)
 
 
 def _is_named_after(path: Path, source: Contract) -> bool:

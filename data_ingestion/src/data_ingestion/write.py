@@ -6,6 +6,7 @@ therefore holds a few blocks and the hashes in `SeenRows`. If the table already 
 rows wait in batches of about MAX_BATCH_BYTES, and memory holds two or three batches.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -16,8 +17,15 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from data_ingestion.contracts import Columns, Contract, has_titles, name_columns, similarity
-from data_ingestion.errors import FileRefusedError, InputError
+from data_ingestion.contracts import (
+    AccountPattern,
+    Columns,
+    Contract,
+    has_titles,
+    name_columns,
+    similarity,
+)
+from data_ingestion.errors import FileRefusedError, InputError, printable
 from data_ingestion.formats.sources import Source
 from data_ingestion.model import Dialect, Load, Options, Reject, RowCounts
 from data_ingestion.parsing.headers import other_delimiter
@@ -28,7 +36,7 @@ from data_ingestion.parsing.records import (
     NoHeaderError,
     RecordReader,
 )
-from data_ingestion.parsing.values import keep_transactions, read_values
+from data_ingestion.parsing.values import BYTES, keep_transactions, read_values
 from data_ingestion.postgres import tables
 from data_ingestion.postgres.connection import Cursor
 from data_ingestion.postgres.copy_format import encode
@@ -72,9 +80,14 @@ def write_rows(
     try:
         dialect, reader = _reader(source, contract)
         width, columns = _read_header(reader, dialect, contract, source.is_workbook)
+        account = None
+        if contract and contract.account:
+            account = _account(contract, contract.account, reader.preamble, source.path.name)
+            columns = Columns((*columns.names, *contract.added), (*columns.fields, width))
         columns, has_rows = tables.open_table(cursor, load.table, columns)
         parsed = (
-            _parse(block, columns, width, dialect, contract) for block in reader.blocks(width)
+            _parse(block, columns, width, dialect, contract, account)
+            for block in reader.blocks(width)
         )
         with Writer(cursor, load, columns, has_rows, options) as writer:
             for values, line_numbers in _one_ahead(reading.counted(parsed)):
@@ -173,15 +186,43 @@ def has_layout_of(file: tuple[Path, Path | None], contract: Contract, dialect: D
         return block is not None and len(block.line_numbers) > block.rejected
 
 
+def _account(contract: Contract, wanted: AccountPattern, preamble: str, name: str) -> str:
+    """Return the account that the file says once.
+
+    Raises:
+        InputError: Neither the lines above the header nor the name of the file has it.
+    """
+    text = name if wanted.is_in_path else preamble.replace("\r\n", "\n")
+    found = re.search(wanted.pattern, text, re.MULTILINE)
+    account = (found[1] or "").strip() if found else ""
+    if not account or "\0" in account:
+        place = "its name" if wanted.is_in_path else "the lines above its header"
+        key = "path" if wanted.is_in_path else "preamble"
+        raise InputError(
+            f"names no account: nothing in {place} matches {printable(wanted.pattern)}, which is "
+            f"transaction.account_number.{key} of the source {contract.table}"
+        )
+    return account
+
+
 def _parse(
-    block: Block, columns: Columns, width: int, dialect: Dialect, contract: Contract | None
+    block: Block,
+    columns: Columns,
+    width: int,
+    dialect: Dialect,
+    contract: Contract | None,
+    account: str | None,
 ) -> tuple[Block, list[pa.Array]]:
     """Return the block and its values, without the rows that the contract skips or refuses."""
     if not len(block.line_numbers):
         return block, []
+    in_file = [field for field in columns.fields if field < width]
     unnamed = _unnamed(contract, width) if contract else ()
-    values = read_values(block, (*columns.fields, *unnamed), width, dialect)
-    values, empty = values[: len(columns.fields)], values[len(columns.fields) :]
+    values = read_values(block, (*in_file, *unnamed), width, dialect)
+    values, empty = values[: len(in_file)], values[len(in_file) :]
+    if account is not None:
+        value = pa.repeat(pa.scalar(account.encode(), BYTES), len(block.line_numbers))
+        values.insert(columns.fields.index(width), value)
     if contract:
         block, values = keep_transactions(block, values, empty, columns, contract, dialect)
     block.data = b""  # free its memory

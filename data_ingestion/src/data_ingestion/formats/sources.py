@@ -208,7 +208,8 @@ class Source:
                 contract = self._contract
                 columns = contract.columns if contract and contract.any_order else ()
                 width = len(contract.titles) if contract and not contract.any_order else 0
-                yield from sheet_as_csv(self._file, self._dialect, columns, width)
+                name = contract.sheet if contract else None
+                yield from sheet_as_csv(self._file, self._dialect, columns, width, name)
                 return
             members = [
                 name

@@ -30,7 +30,11 @@ UNREADABLE = (KeyError, OSError, OverflowError, ParseError, ValueError)
 
 
 def sheet_as_csv(
-    file: IO[bytes], dialect: Dialect, columns: Collection[str] = (), width: int = 0
+    file: IO[bytes],
+    dialect: Dialect,
+    columns: Collection[str] = (),
+    width: int = 0,
+    name: str | None = None,
 ) -> Iterator[bytes]:
     """Yield a sheet of the workbook as CSV in UTF-8, with empty rows as empty lines.
 
@@ -42,15 +46,16 @@ def sheet_as_csv(
         dialect: How to write the CSV.
         columns: The normalised names of columns that the sheet must have, if there is a choice.
         width: The number of columns, if it is declared.
+        name: The name of the sheet, if it is declared.
 
     Raises:
         InputError: The file is not a readable workbook, unpacks to more than the limits, has a cell
-            that cannot be read or rendered, or several sheets have the columns.
+            that cannot be read or rendered, lacks the sheet, or several sheets have the columns.
     """
     total = 0
     try:
         book = Workbook(file)
-        sheet = _choose(book, columns)
+        sheet = _named(book, name) if name else _choose(book, columns)
         for chunk in _chunks(_rows(book, sheet), dialect, width):
             total += len(chunk)
             if total > MAX_SHEET:
@@ -61,6 +66,15 @@ def sheet_as_csv(
         raise InputError(
             f"is not a readable workbook ({printable(text)}): save the sheet as CSV"
         ) from error
+
+
+def _named(book: Workbook, name: str) -> Sheet:
+    """Return the sheet with a name. Spreadsheets do not tell upper and lower case apart."""
+    for sheet in book.sheets:
+        if sheet.name.casefold() == name.casefold():
+            return sheet
+    names = listed([printable(sheet.name, 40) for sheet in book.sheets])
+    raise InputError(f"has no sheet {name!r}, which its source declares; it has {names}")
 
 
 def _choose(book: Workbook, columns: Collection[str]) -> Sheet:

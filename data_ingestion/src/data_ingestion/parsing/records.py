@@ -65,6 +65,7 @@ class RecordReader:
     Attributes:
         header_line: The bytes of the last record with a value that `header()` has read.
         blank_lines: Whether records of blank fields, such as `,,`, precede the header.
+        preamble: The text of the lines above the header.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class RecordReader:
     ) -> None:
         self.header_line = b""
         self.blank_lines = False
+        self.preamble = ""
         self._chunks = chunks
         self._dialect = dialect
         self._scanner = RecordScanner(dialect)
@@ -114,6 +116,7 @@ class RecordReader:
                 continue
             self.header_line = data[start : records.stops[0]]
             if is_header and not self._is_header(records, is_header):
+                self.preamble += data[: records.consumed].decode()
                 preamble += 1
                 continue
             if records.broken:

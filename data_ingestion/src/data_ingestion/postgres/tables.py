@@ -34,9 +34,11 @@ def create_tables(connection: Connection) -> list[str]:
     with connection.cursor() as cursor:
         load_log.create_tables(cursor)
         for contract in declared().values():
+            if exists(cursor, contract.table):  # without a wait for a load of this table
+                continue
             load_log.lock(cursor, contract.table)
             if not exists(cursor, contract.table):
-                _create_table(cursor, contract.table, contract.columns)
+                _create_table(cursor, contract.table, (*contract.columns, *contract.added))
                 created.append(contract.table)
     return created
 
