@@ -2,8 +2,9 @@
 
     python init_marts.py
 
-If the warehouse has all models, the script changes nothing. The task `transform_data` of the DAG
-updates existing models.
+An upgrade may add models, or columns to existing models. The script then rebuilds all models,
+because an incremental run does not add a column to a table. If the warehouse has all models and
+columns, the script changes nothing. The task `transform_data` of the DAG updates existing models.
 
 Environment: the connection variables of profiles.yml.
 Exit codes: 0 success, 1 no connection to the warehouse, otherwise the exit code of dbt.
@@ -14,13 +15,28 @@ import sys
 from pathlib import Path
 
 import psycopg2
+import yaml
 
 MODELS = Path(__file__).with_name("models")
 
 
+def declared() -> set[tuple[str, str | None]]:
+    """Return (model, column) for each declared column, and (model, None) for each model.
+
+    The views of declared sources are left out. Any later run creates such a view, and a new source
+    is no reason to rebuild the tables.
+    """
+    found: set[tuple[str, str | None]] = {
+        (path.stem, None) for path in MODELS.rglob("*.sql") if path.parent.name != "sources"
+    }
+    for path in MODELS.rglob("*.yml"):
+        for model in yaml.safe_load(path.read_text()).get("models") or []:
+            found |= {(model["name"], column["name"]) for column in model.get("columns") or []}
+    return found
+
+
 def main() -> None:
-    """Replace this process with `dbt run --full-refresh` if the warehouse lacks a model."""
-    models = {path.stem for path in MODELS.rglob("*.sql")}
+    """Replace this process with `dbt run --full-refresh` if a model or a column is missing."""
     try:
         connection = psycopg2.connect("", connect_timeout=10)
     except psycopg2.OperationalError as error:
@@ -28,14 +44,15 @@ def main() -> None:
         sys.exit(f"cannot connect to the warehouse: {reason} (check PGHOST, PGPORT and PGUSER)")
     with connection, connection.cursor() as cursor:
         cursor.execute(
-            "select relname from pg_class"
+            "select relname, attname from pg_class"
+            " left join pg_attribute on attrelid = pg_class.oid and attnum > 0"
             " where relnamespace in ('staging'::regnamespace, 'marts'::regnamespace)"
         )
-        relations = {name for (name,) in cursor.fetchall()}
+        existing: set[tuple[str, str | None]] = set(cursor.fetchall())
     connection.close()
-    if not models <= relations:
+    existing |= {(relation, None) for relation, _ in existing}
+    if not declared() <= existing:
         dbt = str(Path(sys.executable).with_name("dbt"))
-        # After an upgrade, older tables may lack columns of the new models.
         os.execv(dbt, [dbt, "run", "--quiet", "--full-refresh"])
 
 

@@ -3,14 +3,14 @@
     or both days beside it. A bank may order transactions by another date than the transaction date.
 
     Args:
-        days: name of a CTE with account_number, position (of the day in its account),
+        days: name of a CTE with account_id, position (of the day in its account),
             transaction_date, shape, starts, ends and net_without_balance.
 #}
 {% macro balance_blocks(days) -%}
 select *
     from (
         select
-            neighbours.account_number,
+            neighbours.account_id,
             block.first_position,
             block.last_position,
             block.first_date,
@@ -20,7 +20,7 @@ select *
             {{ array_except('block.all_ends', 'block.all_starts') }} as ends
         from (
             select
-                account_number,
+                account_id,
                 position,
                 transaction_date,
                 starts,
@@ -38,7 +38,7 @@ select *
                 lead(fixed_start) over account as start_behind,
                 lead(fixed_start, 2) over account as next_start_behind
             from {{ days }}
-            window account as (partition by account_number order by position)
+            window account as (partition by account_id order by position)
         ) as neighbours
         cross join lateral (
             values

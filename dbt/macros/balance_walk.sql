@@ -41,7 +41,7 @@ select
                     )
                     when {{ day }}.count_without_balance > 0
                         then {{ reached_with_net(day, balances) }}
-                    else {{ reached(day, date, date, balances) }}
+                    else {{ reached(day, day, date, date, balances) }}
                 end as balances_after,
                 {{ day }}.starts,
                 {{ day }}.ends,
@@ -53,14 +53,14 @@ select
             select
                 case when {{ balances }} is null then 0 else 2 end,
                 block.last_position,
-                {{ reached('block', 'block.first_date', 'block.last_date', balances) }},
+                {{ reached(day, 'block', 'block.first_date', 'block.last_date', balances) }},
                 block.starts,
                 block.ends,
                 null,
                 block.next_start
             from blocks as block
             where
-                block.account_number = {{ day }}.account_number
+                block.account_id = {{ day }}.account_id
                 and block.first_position = {{ day }}.position
                 and ({{ balances }} is not null or not {{ day }}.is_block_behind)
 
@@ -69,7 +69,7 @@ select
             select
                 3,
                 {{ day }}.position,
-                {{ reached('way', 'way.transaction_date', 'way.transaction_date', balances) }},
+                {{ reached(day, 'way', 'way.transaction_date', 'way.transaction_date', balances) }},
                 way.starts,
                 way.ends,
                 way.surplus_ids,
@@ -77,7 +77,7 @@ select
             from ways as way
             where
                 cardinality({{ day }}.starts) > 1
-                and way.account_number = {{ day }}.account_number
+                and way.account_id = {{ day }}.account_id
                 and way.transaction_date = {{ day }}.transaction_date
 
             union all
@@ -109,7 +109,7 @@ select
                 from transaction_edges as edges
                 where
                     {{ day }}.fixed_start <> all({{ balances }})
-                    and edges.account_number = {{ day }}.account_number
+                    and {{ same_account('edges', day) }}
                     and edges.transaction_date = {{ day }}.transaction_date
                     and edges.balance_before = {{ day }}.fixed_start
                 group by edges.balance_after
@@ -128,7 +128,7 @@ select
                         values (edges.balance_before), (edges.balance_after)
                     ) as node (balance)
                     where
-                        edges.account_number = {{ day }}.account_number
+                        {{ same_account('edges', day) }}
                         and edges.transaction_date = {{ day }}.transaction_date
                         and node.balance = any({{ balances }})
                 ),
@@ -157,7 +157,7 @@ select
             where
                 cardinality({{ day }}.starts)
                 > case when {{ balances }} && {{ day }}.starts then 2 else 1 end
-                and way.account_number = {{ day }}.account_number
+                and way.account_id = {{ day }}.account_id
                 and way.transaction_date = {{ day }}.transaction_date
                 and cardinality(way.starts) = 1
 

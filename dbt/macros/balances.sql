@@ -58,24 +58,28 @@ array(
 {%- endmacro %}
 
 {#
-    A lateral subquery with the edges of an account on the days from `first_date` to `last_date`.
+    A lateral subquery with the edges of an account on the days from `first_date` to `last_date`, and
+    the `account_id` of each.
 
     account_days has the days of the account, which may be months apart. With `offset 0`, the planner
     looks up each day in the index. Otherwise it may scan the whole table.
 #}
-{% macro edges_of(account_number, first_date, last_date) -%}
+{% macro edges_of(account_id, first_date, last_date) -%}
 lateral (
-        select edge.*
+        select
+            day.account_id,
+            edge.*
         from (select * from {{ ref('account_days') }}) as day
         cross join lateral (
-            select * from {{ ref('transaction_edges') }}
+            select edges.*
+            from (select * from {{ ref('transaction_edges') }}) as edges
             where
-                account_number = day.account_number
-                and transaction_date = day.transaction_date
+                {{ same_account('edges', 'day') }}
+                and edges.transaction_date = day.transaction_date
             offset 0
         ) as edge
         where
-            day.account_number = {{ account_number }}
+            day.account_id = {{ account_id }}
             and day.transaction_date between {{ first_date }} and {{ last_date }}
         offset 0
     )

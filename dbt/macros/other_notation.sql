@@ -1,9 +1,11 @@
 {#
     The expressions that two rows share if they mean the same transaction, whatever notation the bank
-    used: account, dates, amounts, balance, and the details without case and blanks.
+    used: account (with its source and currency), dates, amounts, balance, and the details without case and blanks.
 #}
 {% macro meaning() -%}
-account_number,
+source,
+            account_number,
+            currency,
             transaction_date,
             value_date,
             coalesce(withdrawal_amount, 0),

@@ -1,10 +1,10 @@
-{# The balances of a day or block that closes on itself, as far as the account can have them. #}
-{% macro closed_balances(net, first_date, last_date, balances) -%}
+{# The balances of a day or block that closes on itself, as far as the account of `day` can have them. #}
+{% macro closed_balances(day, first_date, last_date, balances) -%}
 (
                     select array_agg(distinct edges.balance_after)
                     from transaction_edges as edges
                     where
-                        edges.account_number = {{ net }}.account_number
+                        {{ same_account('edges', day) }}
                         and edges.transaction_date between {{ first_date }} and {{ last_date }}
                         and ({{ balances }} is null or edges.balance_after = any({{ balances }}))
                 )
@@ -12,16 +12,16 @@
 
 {#
     The balances behind a net that begins at a possible balance. Null if the net begins at another
-    balance or has several starts.
+    balance or has several starts. The net is that of `day`, or of a block or way of its account.
 #}
-{% macro reached(net, first_date, last_date, balances) -%}
+{% macro reached(day, net, first_date, last_date, balances) -%}
 case cardinality({{ net }}.starts)
                 when 1 then
                     case
                         when {{ balances }} is null or {{ net }}.starts[1] = any({{ balances }})
                             then {{ net }}.ends
                     end
-                when 0 then {{ closed_balances(net, first_date, last_date, balances) }}
+                when 0 then {{ closed_balances(day, first_date, last_date, balances) }}
             end
 {%- endmacro %}
 
@@ -51,7 +51,7 @@ case cardinality({{ net }}.starts)
                         from transaction_edges as edges
                         where
                             cardinality({{ day }}.starts) = 0
-                            and edges.account_number = {{ day }}.account_number
+                            and {{ same_account('edges', day) }}
                             and edges.transaction_date = {{ day }}.transaction_date
                     ) as side (balance, balance_after)
                     cross join lateral (
@@ -124,10 +124,10 @@ select
                                     sum({{ net_without_balance() }}) over (
                                         partition by file.direction, _load_id
                                     ) as net_of_load
-                                from {{ ref('transactions') }}
+                                from (select * from {{ ref('transactions') }}) as staged
                                 cross join (values (1), (-1)) as file (direction)
                                 where
-                                    account_number = {{ day }}.account_number
+                                    {{ same_account('staged', day) }}
                                     and transaction_date = {{ day }}.transaction_date
                                     and (
                                         {{ balances }} is null

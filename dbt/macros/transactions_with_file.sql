@@ -13,7 +13,9 @@ select
         (
             select loads._source_file
             from (select * from {{ ref('loads') }}) as loads
-            where loads._load_id = transactions._load_id
+            where
+                loads.source = transactions.source
+                and loads._load_id = transactions._load_id
         ) as _source_file
     from (select * from {{ ref('transactions') }}) as transactions
 {%- endmacro %}

@@ -46,7 +46,7 @@ def test_a_table_has_the_types_and_constraints_of_its_contract(warehouse: Wareho
     assert types["withdrawal_amount"] == types["balance_amount"] == "numeric(18,2)"
     assert types["transaction_id"] == "uuid"
     assert {name for name, _, not_null in columns if not_null} == {
-        "transaction_id", "_load_id", "_source_line", "_staged_at",
+        "transaction_id", "source", "_load_id", "_source_line", "_staged_at",
     }  # fmt: skip
 
 

@@ -93,11 +93,11 @@ def test_a_doubled_transaction_is_reported_if_no_index_of_its_id_excludes_it(
         "create unique index on staging.transactions (transaction_id) where _load_id > 1",
     )
     assert warehouse.dbt(*test).success, "each id occurs once"
-    columns = "transaction_id, _load_id, _source_line, _staged_at"
+    columns = "transaction_id, source, _load_id, _source_line, _staged_at"
     warehouse.query(
         "transformer",
         f"insert into staging.transactions ({columns})"
-        " select transaction_id, _load_id, _source_line, _staged_at + interval '1 second'"
+        " select transaction_id, source, _load_id, _source_line, _staged_at + interval '1 second'"
         " from staging.transactions limit 1",
     )
     assert not_passed(warehouse.dbt(*test)) == {"transaction_id_is_unique": "fail"}
@@ -260,7 +260,7 @@ def test_concurrent_invocations_create_the_history_table_once(warehouse: Warehou
     assert warehouse.query("reporter", "select count(*) from audit.test_results") == [(0,)]
 
 
-def test_init_marts_runs_dbt_only_if_a_model_is_missing(warehouse: Warehouse) -> None:
+def test_init_marts_runs_dbt_only_if_a_model_or_a_column_is_missing(warehouse: Warehouse) -> None:
     def views() -> dict[str, int]:
         query = (
             "select relname, oid from pg_class"
@@ -276,3 +276,11 @@ def test_init_marts_runs_dbt_only_if_a_model_is_missing(warehouse: Warehouse) ->
     warehouse.query("transformer", "drop view marts.accounts")
     warehouse.init_marts()
     assert views().keys() == before.keys()
+    # A warehouse of an older version, whose transactions had no source.
+    warehouse.query("transformer", "alter table staging.transactions drop source cascade")
+    assert views().keys() < before.keys()
+    warehouse.load([row("28", 1)], load_id=1)
+    warehouse.init_marts()
+    assert views().keys() == before.keys()
+    staged_source = warehouse.query("reporter", "select source, currency from staging.transactions")
+    assert staged_source == [("transactions", "USD")]

@@ -7,7 +7,9 @@
 -- break that nobody has accepted. Gaps alone (missing statements) only warn, because the loaded
 -- rows are right.
 select
+    source,
     account_number,
+    currency,
     kind,
     date_before,
     balance_before,

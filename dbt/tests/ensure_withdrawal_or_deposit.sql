@@ -9,6 +9,7 @@ with transactions as (
 
 select
     transaction_id,
+    source,
     account_number,
     transaction_date,
     withdrawal_amount,

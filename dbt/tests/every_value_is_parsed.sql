@@ -8,12 +8,19 @@ with transactions as (
 
 select
     transaction_id,
+    source,
     account_number,
     _unparsed,
-    (
-        select string_agg(distinct {{ unparsed_hint('unparsed.key', 'unparsed.value') }}, '; ')
-        from jsonb_each_text(transactions._unparsed) as unparsed
-    ) as hint,
+    case
+        when source <> 'transactions'
+            then
+                'the text does not have the form that the source declares: change its field in'
+                ' data_ingestion/sources and the view stg_' || source
+        else (
+            select string_agg(distinct {{ unparsed_hint('unparsed.key', 'unparsed.value') }}, '; ')
+            from jsonb_each_text(transactions._unparsed) as unparsed
+        )
+    end as hint,
     _source_file,
     _source_line
 from transactions

@@ -6,11 +6,9 @@
 with duplicates as (
 
     select
-        row_hash,
-        load_id,
+        {{ transaction_id('table_name', 'row_hash') }} as transaction_id,
         source_line
     from {{ source('raw', '_duplicates') }}
-    where table_name = 'transactions'
 
 ),
 
@@ -18,7 +16,10 @@ with duplicates as (
 days as (
 
     select
+        account_id,
+        source,
         account_number,
+        currency,
         transaction_date,
         _balances_before
     from {{ ref('daily_account_flows') }}
@@ -28,11 +29,9 @@ days as (
 
 open_days as (
 
-    select
-        days.account_number,
-        days.transaction_date
+    select days.*
     from days
-    inner join {{ ref('reconciliation') }} as accounts using (account_number)
+    inner join {{ ref('reconciliation') }} as accounts using (account_id)
     where
         days._balances_before is null
         or days.transaction_date = accounts.last_transaction_date
@@ -40,7 +39,9 @@ open_days as (
 )
 
 select
+    edges.source,
     edges.account_number,
+    edges.currency,
     edges.transaction_date,
     edges.balance_before,
     edges.balance_after,
@@ -48,6 +49,11 @@ select
     duplicates.source_line,
     edges._source_line as equal_line
 from duplicates
-inner join {{ ref('transaction_edges') }} as edges on duplicates.row_hash = edges.transaction_id
-inner join open_days using (account_number, transaction_date)
-left join {{ ref('loads') }} as loads on edges._load_id = loads._load_id
+inner join {{ ref('transaction_edges') }} as edges
+    on duplicates.transaction_id = edges.transaction_id
+inner join open_days
+    on
+        edges.transaction_date = open_days.transaction_date
+        and {{ same_account('edges', 'open_days') }}
+left join {{ ref('loads') }} as loads
+    on edges.source = loads.source and edges._load_id = loads._load_id

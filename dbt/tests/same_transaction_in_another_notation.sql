@@ -8,7 +8,9 @@
 with days_of_several_loads as (
 
     select
+        source,
         account_number,
+        currency,
         transaction_date
     from {{ ref('account_days') }}
     where _first_load_id <> _last_load_id
@@ -29,7 +31,7 @@ transactions as (
         select candidates.*
         from candidates
         where
-            candidates.account_number = days.account_number
+            {{ same_account('candidates', 'days') }}
             and candidates.transaction_date = days.transaction_date
         offset 0
     ) as transactions
@@ -49,7 +51,7 @@ repeated as (
         sum(
             {{ balance_hash(balance_before()) }}::numeric
             - {{ balance_hash('balance_amount') }}
-        ) over (partition by account_number, transaction_date) as day_hash_sum
+        ) over (partition by source, account_number, currency, transaction_date) as day_hash_sum
     from (
         select
             transactions.*,
@@ -62,7 +64,9 @@ repeated as (
 
 select
     repeated.transaction_id,
+    repeated.source,
     repeated.account_number,
+    repeated.currency,
     repeated.transaction_date,
     repeated.withdrawal_amount,
     repeated.deposit_amount,
@@ -73,14 +77,16 @@ select
     originals._source_line as first_source_line
 from repeated
 cross join {{ row_of('repeated.first_transaction_id') }} as originals
-left join {{ ref('loads') }} as repeated_loads on repeated._load_id = repeated_loads._load_id
-left join {{ ref('loads') }} as original_loads on originals._load_id = original_loads._load_id
+left join {{ ref('loads') }} as repeated_loads
+    on repeated.source = repeated_loads.source and repeated._load_id = repeated_loads._load_id
+left join {{ ref('loads') }} as original_loads
+    on originals.source = original_loads.source and originals._load_id = original_loads._load_id
 where
     repeated.day_hash_sum = 0
     or exists (
         select 1 from {{ ref('balance_breaks') }} as breaks
         where
-            breaks.account_number = repeated.account_number
+            {{ same_account('breaks', 'repeated') }}
             and repeated.transaction_date in (breaks.date_before, breaks.date_after)
             and breaks.kind = 'doubled'
             and breaks.accepted_reason is null

@@ -14,6 +14,7 @@ with transactions as (
 
 select
     transaction_id,
+    source,
     account_number,
     transaction_date,
     value_date,

@@ -10,6 +10,7 @@ with transactions as (
 
 select
     transaction_id,
+    source,
     account_number,
     transaction_date,
     transaction_details,

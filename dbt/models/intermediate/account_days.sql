@@ -4,6 +4,9 @@
 {#
     Sums and the net of the balances, per account and day.
 
+    This model groups the transactions by the three columns of an account, and gives each group its key
+    `account_id`. All later models of the chain join and partition by this one column.
+
     Each transaction is an edge from the balance before it to the balance after it. The net of a day
     consists of its starts (balances before, less balances after, as multisets) and its ends
     (balances after, less balances before). A day that is one path has one start and one end. A day
@@ -56,7 +59,10 @@ new_transactions as not materialized (
 touched_days as (
 
     select
+        {{ account_id() }} as account_id,
+        source,
         account_number,
+        currency,
         transaction_date,
         coalesce(
             bool_or(_first_staged_at <= (select previous_run.staged_at from previous_run)), false
@@ -66,7 +72,7 @@ touched_days as (
             where staged._staged_at = (select previous_run.staged_at from previous_run)
         ) as is_recomputed
     from new_transactions
-    group by account_number, transaction_date
+    group by source, account_number, currency, transaction_date
 
 ),
 
@@ -74,14 +80,20 @@ transactions_to_aggregate as (
 
     select transactions.*
     from transactions
-    inner join touched_days using (account_number, transaction_date)
+    inner join touched_days
+        on
+            transactions.transaction_date = touched_days.transaction_date
+            and {{ same_account('transactions', 'touched_days') }}
     where touched_days.is_recomputed
 
     union all
 
     select new_transactions.*
     from new_transactions
-    inner join touched_days using (account_number, transaction_date)
+    inner join touched_days
+        on
+            new_transactions.transaction_date = touched_days.transaction_date
+            and {{ same_account('new_transactions', 'touched_days') }}
     where touched_days.is_recomputed is not true
 
 ),
@@ -96,7 +108,9 @@ transactions_to_aggregate as (
 edges as (
 
     select
+        source,
         account_number,
+        currency,
         transaction_date,
         withdrawal_amount,
         deposit_amount,
@@ -115,7 +129,10 @@ edges as (
 new_sums as (
 
     select
+        {{ account_id() }} as account_id,
+        source,
         account_number,
+        currency,
         transaction_date,
         coalesce(sum(withdrawal_amount) filter (where not is_total), 0) as withdrawal_amount,
         coalesce(sum(deposit_amount) filter (where not is_total), 0) as deposit_amount,
@@ -145,7 +162,7 @@ new_sums as (
         max(_load_id) as _last_load_id,
         max(_staged_at) as _staged_at
     from edges
-    group by account_number, transaction_date
+    group by source, account_number, currency, transaction_date
 
 ),
 
@@ -153,7 +170,10 @@ new_sums as (
 days as (
 
     select
+        account_id,
+        source,
         account_number,
+        currency,
         transaction_date,
         sum(withdrawal_amount) as withdrawal_amount,
         sum(deposit_amount) as deposit_amount,
@@ -173,7 +193,10 @@ days as (
         select * from new_sums
         union all
         select
+            stored.account_id,
+            stored.source,
             stored.account_number,
+            stored.currency,
             stored.transaction_date,
             stored.withdrawal_amount,
             stored.deposit_amount,
@@ -190,10 +213,10 @@ days as (
             stored._last_load_id,
             stored._staged_at
         from {{ this }} as stored
-        inner join touched_days using (account_number, transaction_date)
+        inner join touched_days using (account_id, transaction_date)
         where touched_days.is_recomputed is not true
     ) as all_sums
-    group by account_number, transaction_date
+    group by account_id, source, account_number, currency, transaction_date
 
 ),
 {% else %}
@@ -240,7 +263,10 @@ final as (
 
     select
         -- ids
+        account_id,
+        source,
         account_number,
+        currency,
         transaction_date,
 
         -- amounts

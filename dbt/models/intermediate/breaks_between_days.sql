@@ -13,14 +13,14 @@ flows as (
         lag(_first_date) over account as first_date_before
     from days
     where balance_count > 0 and not _is_in_block
-    window account as (partition by account_number order by transaction_date)
+    window account as (partition by account_id order by transaction_date)
 
 ),
 
 breaks as (
 
     select
-        flows.account_number,
+        flows.account_id,
         flows.transaction_date as last_date,
         flows._first_date as first_date,
         flows._balance_starts[1] as start_balance,
@@ -41,7 +41,7 @@ breaks as (
             earlier._balance_ends
         from days as earlier
         where
-            earlier.account_number = flows.account_number
+            earlier.account_id = flows.account_id
             and earlier.transaction_date < flows._first_date
             and cardinality(earlier._balance_starts) > 0
         order by earlier.transaction_date desc
@@ -63,16 +63,16 @@ edges_after as (
         edge.*,
         coalesce(edge.balance_before <> breaks.start_balance, false) as is_inside
     from breaks
-    cross join {{ edges_of('breaks.account_number', 'breaks.first_date', 'breaks.last_date') }}
+    cross join {{ edges_of('breaks.account_id', 'breaks.first_date', 'breaks.last_date') }}
         as edge
 
 ),
 
 rows_after as (
 
-    select distinct on (account_number, last_date) *
+    select distinct on (account_id, last_date) *
     from edges_after
-    order by account_number, last_date, is_inside, transaction_date, _load_id, _source_line
+    order by account_id, last_date, is_inside, transaction_date, _load_id, _source_line
 
 ),
 
@@ -85,17 +85,17 @@ edges_before as (
         edge.balance_after = any(breaks._balances_before) as is_possible
     from breaks
     cross join {{ edges_of(
-        'breaks.account_number', 'breaks.first_date_before', 'breaks.date_before'
+        'breaks.account_id', 'breaks.first_date_before', 'breaks.date_before'
     ) }} as edge
 
 ),
 
 rows_before as (
 
-    select distinct on (account_number, last_date) *
+    select distinct on (account_id, last_date) *
     from edges_before
     order by
-        account_number asc,
+        account_id asc,
         last_date asc,
         is_possible desc,
         transaction_date desc,
@@ -109,19 +109,19 @@ rows_before as (
 copies as (
 
     select
-        breaks.account_number,
+        breaks.account_id,
         breaks.last_date,
         array_agg(edge.transaction_id order by edge._load_id, edge._source_line) as ids,
         max(edge.transaction_date) as transaction_date
     from breaks
     cross join {{ edges_of(
-        'breaks.account_number', 'breaks.path_first_date', 'breaks.path_last_date'
+        'breaks.account_id', 'breaks.path_first_date', 'breaks.path_last_date'
     ) }} as edge
     where
         breaks.path_start = edge.balance_before
         and breaks.path_end = edge.balance_after
         and edge.balance_after = any(breaks._balances_before)
-    group by breaks.account_number, breaks.last_date
+    group by breaks.account_id, breaks.last_date
     having count(*) > 1
 
 ),
@@ -130,10 +130,10 @@ doubled as (
 
     select distinct copies.*
     from copies
-    inner join breaks using (account_number, last_date)
-    inner join edges_after using (account_number, last_date)
+    inner join breaks using (account_id, last_date)
+    inner join edges_after using (account_id, last_date)
     cross join {{ edges_of(
-        'breaks.account_number', 'breaks.path_first_date', 'breaks.path_last_date'
+        'breaks.account_id', 'breaks.path_first_date', 'breaks.path_last_date'
     ) }} as edge
     where not edges_after.is_inside and edges_after.balance_before = edge.balance_before
 
@@ -142,7 +142,7 @@ doubled as (
 final as (
 
     select
-        breaks.account_number,
+        breaks.account_id,
         coalesce(doubled.transaction_date, rows_before.transaction_date) as date_before,
         case when rows_before.is_possible then rows_before.balance_after end as balance_before,
         coalesce(doubled.ids[1], rows_before.transaction_id) as id_before,
@@ -152,9 +152,9 @@ final as (
         coalesce(doubled.ids[2], rows_after.transaction_id) as id_after,
         doubled.ids is not null as is_doubled
     from breaks
-    inner join rows_after using (account_number, last_date)
-    inner join rows_before using (account_number, last_date)
-    left join doubled using (account_number, last_date)
+    inner join rows_after using (account_id, last_date)
+    inner join rows_before using (account_id, last_date)
+    left join doubled using (account_id, last_date)
 
 )
 

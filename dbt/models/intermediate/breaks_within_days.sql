@@ -6,13 +6,7 @@
     before the day counts as an end, unless the day has a start at this balance. The start of the
     next day shows which end is the day's own end.
 #}
-with transaction_edges as not materialized (
-
-    select * from {{ ref('transaction_edges') }}
-
-),
-
-days as (
+with days as (
 
     select
         *,
@@ -20,14 +14,14 @@ days as (
         lead(_balance_starts) over account as next_starts
     from {{ ref('daily_account_flows') }}
     where balance_count > 0 and not _is_in_block
-    window account as (partition by account_number order by transaction_date)
+    window account as (partition by account_id order by transaction_date)
 
 ),
 
 irregular as (
 
     select
-        account_number,
+        account_id,
         transaction_date as last_date,
         _first_date as first_date,
         date_before,
@@ -64,10 +58,10 @@ edges as (
         end as direction
     from irregular
     cross join {{ edges_of(
-        'irregular.account_number', 'irregular.first_date', 'irregular.last_date'
+        'irregular.account_id', 'irregular.first_date', 'irregular.last_date'
     ) }} as edge
     window lines as (
-        partition by edge.account_number, irregular.last_date
+        partition by edge.account_id, irregular.last_date
         order by edge._load_id, edge._source_line
     )
 
@@ -78,7 +72,7 @@ directed_edges as (
     select
         *,
         case
-            when sum(direction) over (partition by account_number, last_date) < 0 then -1 else 1
+            when sum(direction) over (partition by account_id, last_date) < 0 then -1 else 1
         end
             as file_direction
     from edges
@@ -90,7 +84,7 @@ directed_edges as (
 nodes as (
 
     select
-        edge.account_number,
+        edge.account_id,
         edge.last_date,
         edge.transaction_id,
         edge.transaction_date,
@@ -99,12 +93,12 @@ nodes as (
         edge._load_id,
         edge._source_line * edge.file_direction as line_order,
         row_number() over (
-            partition by edge.account_number, edge.last_date, node.is_start, node.balance
+            partition by edge.account_id, edge.last_date, node.is_start, node.balance
             order by
                 edge.transaction_date, edge._load_id, edge._source_line * edge.file_direction
         ) as copy_number
     from directed_edges as edge
-    inner join irregular using (account_number, last_date)
+    inner join irregular using (account_id, last_date)
     cross join
         lateral (
             values
@@ -118,7 +112,7 @@ nodes as (
 dangling as (
 
     select
-        irregular.account_number,
+        irregular.account_id,
         irregular.last_date,
         irregular.balance_before as day_start,
         irregular.own_start,
@@ -129,11 +123,11 @@ dangling as (
         nodes.transaction_date,
         nodes._load_id,
         row_number() over (
-            partition by irregular.account_number, irregular.last_date, nodes.is_start
+            partition by irregular.account_id, irregular.last_date, nodes.is_start
             order by nodes.transaction_date, nodes._load_id, nodes.line_order
         ) as number
     from irregular
-    inner join nodes using (account_number, last_date)
+    inner join nodes using (account_id, last_date)
     where
         nodes.copy_number <= case
             when nodes.is_start
@@ -167,7 +161,7 @@ starts as (
 ends as (
 
     select
-        account_number,
+        account_id,
         last_date,
         balance,
         transaction_id,
@@ -181,7 +175,7 @@ ends as (
     union all
 
     select
-        irregular.account_number,
+        irregular.account_id,
         irregular.last_date,
         irregular.balance_before as balance,
         row_before.transaction_id,
@@ -195,10 +189,9 @@ ends as (
                 earlier_edges.transaction_id,
                 earlier_edges.transaction_date,
                 earlier_edges._load_id
-            from transaction_edges as earlier_edges
-            where
-                earlier_edges.account_number = irregular.account_number
-                and earlier_edges.transaction_date = irregular.date_before
+            from {{ edges_of(
+                'irregular.account_id', 'irregular.date_before', 'irregular.date_before'
+            ) }} as earlier_edges
             order by
                 earlier_edges.balance_after = irregular.balance_before desc,
                 earlier_edges._load_id desc,
@@ -213,23 +206,23 @@ ends as (
 load_nets as (
 
     select
-        account_number,
+        account_id,
         last_date,
         _load_id,
         {{ array_except('array_agg(balance_before)', 'array_agg(balance_after)') }} as starts
     from edges
-    group by account_number, last_date, _load_id
+    group by account_id, last_date, _load_id
 
 ),
 
 whole_loads as materialized (
 
     select
-        account_number,
+        account_id,
         last_date,
         array_agg(_load_id) as load_ids
     from load_nets
-    group by account_number, last_date
+    group by account_id, last_date
     having count(*) > 1 and max(cardinality(starts)) = 1
 
 ),
@@ -237,7 +230,7 @@ whole_loads as materialized (
 final as (
 
     select
-        starts.account_number,
+        starts.account_id,
         coalesce(ends.transaction_date, starts.transaction_date) as date_before,
         ends.balance as balance_before,
         ends.transaction_id as id_before,
@@ -246,8 +239,8 @@ final as (
         starts.transaction_id as id_after,
         case when starts._load_id <> ends._load_id then whole_loads.load_ids end as load_ids
     from starts
-    left join ends using (account_number, last_date, break_number)
-    left join whole_loads using (account_number, last_date)
+    left join ends using (account_id, last_date, break_number)
+    left join whole_loads using (account_id, last_date)
     where starts.break_number > 0
 
 )

@@ -15,7 +15,7 @@ with sums as (
 irregular as (
 
     select
-        sums.account_number,
+        sums.account_id,
         sums.transaction_date,
         sums._staged_at
     from sums
@@ -32,7 +32,7 @@ edges as (
 
     select
         irregular._staged_at,
-        edge.account_number,
+        edge.account_id,
         edge.transaction_date,
         edge.transaction_id,
         edge.balance_before,
@@ -41,7 +41,7 @@ edges as (
         edge._source_line
     from irregular
     cross join {{ edges_of(
-        'irregular.account_number', 'irregular.transaction_date', 'irregular.transaction_date'
+        'irregular.account_id', 'irregular.transaction_date', 'irregular.transaction_date'
     ) }} as edge
 
 ),
@@ -49,7 +49,7 @@ edges as (
 net_of_all as (
 
     select
-        account_number,
+        account_id,
         transaction_date,
         {{ array_except('array_agg(balance_before)', 'array_agg(balance_after)') }}
             as balance_starts,
@@ -57,7 +57,7 @@ net_of_all as (
             as balance_ends,
         max(_staged_at) as _staged_at
     from edges
-    group by account_number, transaction_date
+    group by account_id, transaction_date
 
 ),
 
@@ -65,14 +65,14 @@ net_of_all as (
 days_with_equal_edges as (
 
     select distinct
-        account_number,
+        account_id,
         transaction_date
     from (
         select
-            account_number,
+            account_id,
             transaction_date
         from edges
-        group by account_number, transaction_date, balance_before, balance_after
+        group by account_id, transaction_date, balance_before, balance_after
         having count(*) > 1
     ) as equal_edges
 
@@ -87,7 +87,7 @@ copies as (
         count(*) over equal_edges as copy_count,
         row_number() over (
             partition by
-                edges.account_number,
+                edges.account_id,
                 edges.transaction_date,
                 edges.balance_before,
                 edges.balance_after,
@@ -95,10 +95,10 @@ copies as (
             order by edges._source_line
         ) as number_in_load
     from edges
-    inner join days_with_equal_edges using (account_number, transaction_date)
+    inner join days_with_equal_edges using (account_id, transaction_date)
     window equal_edges as (
         partition by
-            edges.account_number,
+            edges.account_id,
             edges.transaction_date,
             edges.balance_before,
             edges.balance_after
@@ -112,7 +112,7 @@ compared as (
         copies.*,
         max(copies.number_in_load) over (
             partition by
-                copies.account_number,
+                copies.account_id,
                 copies.transaction_date,
                 copies.balance_before,
                 copies.balance_after
@@ -120,7 +120,7 @@ compared as (
         copies.balance_before = any(net_of_all.balance_starts)
         and copies.balance_after = any(net_of_all.balance_ends) as is_dangling
     from copies
-    inner join net_of_all using (account_number, transaction_date)
+    inner join net_of_all using (account_id, transaction_date)
 
 ),
 
@@ -152,7 +152,7 @@ kept as (
 nets_without_surplus as (
 
     select
-        account_number,
+        account_id,
         transaction_date,
         way_number,
         {{ array_except(
@@ -166,7 +166,7 @@ nets_without_surplus as (
         array_agg(transaction_id) filter (where not is_kept) as surplus_ids,
         max(_staged_at) as _staged_at
     from kept
-    group by account_number, transaction_date, way_number
+    group by account_id, transaction_date, way_number
 
 ),
 
@@ -174,7 +174,7 @@ final as (
 
     -- Way 1 counts all edges.
     select
-        account_number,
+        account_id,
         transaction_date,
         1 as way_number,
         balance_starts,

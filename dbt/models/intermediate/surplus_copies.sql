@@ -8,6 +8,7 @@ with flows as (
 surplus as (
 
     select
+        flows.account_id,
         surplus_copy.*,
         flows._surplus_ids
     from flows
@@ -19,7 +20,7 @@ surplus as (
 pairs as (
 
     select distinct on (surplus.transaction_id)
-        surplus.account_number,
+        surplus.account_id,
         surplus.transaction_date as date_before,
         surplus.balance_after as balance_before,
         original.transaction_id as id_before,
@@ -28,7 +29,7 @@ pairs as (
         surplus.transaction_id as id_after
     from surplus
     cross join {{ edges_of(
-        'surplus.account_number', 'surplus.transaction_date', 'surplus.transaction_date'
+        'surplus.account_id', 'surplus.transaction_date', 'surplus.transaction_date'
     ) }} as original
     where
         surplus.balance_before = original.balance_before

@@ -3,6 +3,7 @@
 select
     -- ids
     transaction_id,
+    source,
     account_number,
 
     -- dates
@@ -25,6 +26,7 @@ select
         else coalesce(nullif(withdrawal_amount, 0), deposit_amount)
     end as amount,
     balance_amount,
+    currency,
 
     -- origin
     _load_id,

@@ -7,11 +7,13 @@ with days as (
 final as (
 
     select
+        source,
         account_number,
+        currency,
         transaction_date,
         withdrawal_amount,
         withdrawal_count,
-        {{ var('large_withdrawal_threshold') }}::numeric(38, 2) as large_withdrawal_threshold
+        ({{ large_withdrawal_threshold('currency') }})::numeric(38, 2) as large_withdrawal_threshold
 
     from days
     where withdrawal_count > 0

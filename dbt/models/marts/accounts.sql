@@ -7,7 +7,10 @@ with days as (
 totals as (
 
     select
+        account_id,
+        source,
         account_number,
+        currency,
         sum(withdrawal_amount) as withdrawal_amount,
         sum(deposit_amount) as deposit_amount,
         sum(transaction_count) as transaction_count,
@@ -15,7 +18,7 @@ totals as (
         max(transaction_date) as last_transaction_date
 
     from days
-    group by account_number
+    group by account_id, source, account_number, currency
 
 ),
 
@@ -23,13 +26,17 @@ final as (
 
     select
         -- ids
+        totals.account_id,
+        totals.source,
         totals.account_number,
+        totals.currency,
 
         -- amounts
         totals.withdrawal_amount::numeric(38, 2) as withdrawal_amount,
         totals.deposit_amount::numeric(38, 2) as deposit_amount,
         days.closing_balance as balance_amount,
-        totals.withdrawal_amount > {{ var('large_withdrawal_threshold') }} as is_over_threshold,
+        totals.withdrawal_amount
+        > {{ large_withdrawal_threshold('totals.currency') }} as is_over_threshold,
 
         -- counts and dates
         totals.transaction_count::bigint as transaction_count,
@@ -39,7 +46,7 @@ final as (
     from totals
     inner join days
         on
-            totals.account_number = days.account_number
+            totals.account_id = days.account_id
             and totals.last_transaction_date = days.transaction_date
 
 )

@@ -8,6 +8,7 @@ final as (
 
     select
         transaction_id,
+        source,
         account_number,
         transaction_date,
         value_date,
@@ -15,6 +16,7 @@ final as (
         transaction_details,
         direction,
         amount,
+        currency,
         _source_file,
         _source_line
 

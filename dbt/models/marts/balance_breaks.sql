@@ -33,24 +33,31 @@ loads as (
 
 duplicates as (
 
-    select * from {{ source('raw', '_duplicates') }}
-    where table_name = 'transactions'
+    select
+        table_name as source,
+        load_id,
+        {{ transaction_id('table_name', 'row_hash') }} as transaction_id,
+        source_line
+    from {{ source('raw', '_duplicates') }}
 
 ),
 
 load_spans as (
 
     select
+        source,
         load_id,
         min(transaction_date) as first_date,
         max(transaction_date) as last_date
     from (
         select
+            flows.source,
             flows.transaction_date,
             unnest(array[flows._first_load_id, flows._last_load_id]) as load_id
         from flows
         union all
         select
+            loads.source,
             end_row.transaction_date,
             loads._load_id as load_id
         from loads
@@ -59,18 +66,21 @@ load_spans as (
             lateral (
                 select transactions.transaction_date
                 from transactions
-                where transactions.transaction_id in (loads._first_row_hash, loads._last_row_hash)
+                where
+                    transactions.transaction_id
+                    in (loads._first_transaction_id, loads._last_transaction_id)
                 offset 0
             ) as end_row
     ) as load_days
-    group by load_id
+    group by source, load_id
 
 ),
 
 account_loads as (
 
     select distinct
-        flows.account_number,
+        flows.account_id,
+        flows.source,
         load_id
     from flows
     cross join lateral unnest(array[flows._first_load_id, flows._last_load_id]) as load_id
@@ -95,7 +105,7 @@ found_breaks as (
     union all
 
     select
-        account_number,
+        account_id,
         date_before,
         balance_before,
         id_before,
@@ -123,8 +133,8 @@ spanned as (
             or load_spans.last_date = found_breaks.date_after
         ) filter (where load_spans.load_id = any(found_breaks.load_ids)) as is_between_loads
     from found_breaks
-    inner join account_loads using (account_number)
-    inner join load_spans using (load_id)
+    inner join account_loads using (account_id)
+    inner join load_spans using (source, load_id)
     group by found_breaks.id_after
 
 ),
@@ -138,7 +148,7 @@ copies as (
         array_agg(edge.transaction_id order by edge._load_id, edge._source_line) as ids
     from found_breaks
     cross join {{ edges_of(
-        'found_breaks.account_number', 'found_breaks.date_before', 'found_breaks.date_after'
+        'found_breaks.account_id', 'found_breaks.date_before', 'found_breaks.date_after'
     ) }} as edge
     where
         not found_breaks.is_doubled
@@ -153,7 +163,7 @@ copies as (
 breaks as (
 
     select
-        found_breaks.account_number,
+        found_breaks.account_id,
         coalesce(copies.transaction_date, found_breaks.date_before) as date_before,
         found_breaks.balance_before,
         coalesce(copies.ids[1], found_breaks.id_before) as id_before,
@@ -183,12 +193,12 @@ needed_duplicates as (
         duplicates.source_line
     from breaks
     cross join
-        {{ edges_of('breaks.account_number', 'breaks.date_before', 'breaks.date_after') }}
+        {{ edges_of('breaks.account_id', 'breaks.date_before', 'breaks.date_after') }}
             as edge
     inner join duplicates
-        on edge.transaction_id = duplicates.row_hash
+        on edge.transaction_id = duplicates.transaction_id
     inner join loads
-        on duplicates.load_id = loads._load_id
+        on duplicates.source = loads.source and duplicates.load_id = loads._load_id
     where
         breaks.kind <> 'doubled'
         and breaks.balance_before = edge.balance_before
@@ -201,8 +211,10 @@ final as (
 
     select
         -- ids
-        breaks.account_number,
-        '{{ var("currency") }}'::text as currency,
+        breaks.account_id,
+        row_after.source,
+        row_after.account_number,
+        row_after.currency,
         breaks.kind,
 
         -- before the break
@@ -243,12 +255,16 @@ final as (
     from breaks
     cross join {{ row_of('breaks.id_after') }} as row_after
     left join {{ row_of('breaks.id_before') }} as row_before on true
-    left join loads as load_after on row_after._load_id = load_after._load_id
-    left join loads as load_before on row_before._load_id = load_before._load_id
+    left join loads as load_after
+        on row_after.source = load_after.source and row_after._load_id = load_after._load_id
+    left join loads as load_before
+        on row_before.source = load_before.source and row_before._load_id = load_before._load_id
     left join needed_duplicates using (id_after)
     left join {{ accepted_balance_breaks() }} as accepted
         on
-            breaks.account_number = accepted.account_number
+            row_after.account_number = accepted.account_number
+            and (accepted.source is null or row_after.source = accepted.source)
+            and (accepted.currency is null or row_after.currency = accepted.currency)
             and breaks.date_after = accepted.transaction_date
             and (breaks.balance_after - breaks.balance_before)
             is not distinct from accepted.difference

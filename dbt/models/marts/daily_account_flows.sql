@@ -38,13 +38,13 @@ transaction_edges as not materialized (
 changed_accounts as (
 
     select
-        sums.account_number,
+        sums.account_id,
         min(sums.transaction_date) as first_changed_date
     from sums
     where
         sums._staged_at
         > (select coalesce(max(stored._staged_at), '-infinity') from {{ this }} as stored)
-    group by sums.account_number
+    group by sums.account_id
 
 ),
 
@@ -52,7 +52,7 @@ changed_accounts as (
 walk_starts as (
 
     select
-        changed_accounts.account_number,
+        changed_accounts.account_id,
         coalesce(settled.transaction_date, '-infinity') as settled_date,
         settled._balances as settled_balances
     from changed_accounts
@@ -62,7 +62,7 @@ walk_starts as (
             stored._balances
         from {{ this }} as stored
         where
-            stored.account_number = changed_accounts.account_number
+            stored.account_id = changed_accounts.account_id
             and stored.transaction_date < changed_accounts.first_changed_date
             and stored._balances is not null
             and not stored._is_in_block
@@ -75,7 +75,7 @@ walk_starts as (
 walk_starts as (
 
     select distinct
-        account_number,
+        account_id,
         '-infinity'::date as settled_date,
         null::numeric[] as settled_balances
     from sums
@@ -103,16 +103,16 @@ days as (
         case when sums.shape = 'path' and sums.count_without_balance = 0 then sums.path_end end
             as fixed_end,
         row_number() over (
-            partition by sums.account_number order by sums.transaction_date
+            partition by sums.account_id order by sums.transaction_date
         ) as position
     from sums
     inner join walk_starts
         on
-            sums.account_number = walk_starts.account_number
+            sums.account_id = walk_starts.account_id
             and sums.transaction_date > walk_starts.settled_date
     left join nets
         on
-            sums.account_number = nets.account_number
+            sums.account_id = nets.account_id
             and sums.transaction_date = nets.transaction_date
             and sums.shape = 'irregular'
             and nets.way_number = 1
@@ -122,7 +122,7 @@ days as (
 ways as not materialized (
 
     select
-        nets.account_number,
+        nets.account_id,
         nets.transaction_date,
         nets.balance_starts as starts,
         nets.balance_ends as ends,
@@ -150,12 +150,12 @@ fixed_or_walked as (
         exists(
             select 1 from blocks
             where
-                blocks.account_number = days.account_number
+                blocks.account_id = days.account_id
                 and blocks.first_position = days.position + 1
                 and blocks.starts = days.ends
         ) as is_block_behind
     from days
-    window account as (partition by days.account_number order by days.position)
+    window account as (partition by days.account_id order by days.position)
 
 ),
 
@@ -163,7 +163,7 @@ walk as (
 
     -- the fixed days from which the walk goes on to the next day
     select
-        account_number,
+        account_id,
         position as last_position,
         position as first_position,
         transaction_date as first_date,
@@ -179,7 +179,7 @@ walk as (
     union all
 
     select
-        account_number,
+        account_id,
         0 as last_position,
         null as first_position,
         null as first_date,
@@ -195,7 +195,7 @@ walk as (
     union all
 
     select
-        day.account_number,
+        day.account_id,
         step.last_position,
         day.position as first_position,
         day.transaction_date as first_date,
@@ -208,7 +208,7 @@ walk as (
     from walk
     inner join fixed_or_walked as day
         on
-            walk.account_number = day.account_number
+            walk.account_id = day.account_id
             and walk.last_position + 1 = day.position
     cross join
         lateral (
@@ -260,7 +260,7 @@ readings as (
     from fixed_or_walked as days
     left join steps
         on
-            days.account_number = steps.account_number
+            days.account_id = steps.account_id
             and days.position = steps.day_position
 
 ),
@@ -269,7 +269,10 @@ final as (
 
     select
         -- ids
+        account_id,
+        source,
         account_number,
+        currency,
         transaction_date,
 
         -- amounts
@@ -319,7 +322,7 @@ where
     not exists (
         select 1 from {{ this }} as stored
         where
-            stored.account_number = final.account_number
+            stored.account_id = final.account_id
             and stored.transaction_date = final.transaction_date
             and stored.* is not distinct from final.*
     )

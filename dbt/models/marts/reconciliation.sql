@@ -3,7 +3,7 @@ with days as (
     select
         *,
         sum(deposit_amount - withdrawal_amount) over (
-            partition by account_number order by transaction_date
+            partition by account_id order by transaction_date
         ) as net_so_far
     from {{ ref('daily_account_flows') }}
 
@@ -12,20 +12,23 @@ with days as (
 breaks as (
 
     select
-        account_number,
+        account_id,
         count(*) filter (where accepted_reason is null) as break_count,
         count(*) filter (where accepted_reason is null and kind <> 'gap') as error_count,
         count(accepted_reason) as accepted_break_count,
         min(date_after) as first_break_date
     from {{ ref('balance_breaks') }}
-    group by account_number
+    group by account_id
 
 ),
 
 accounts as (
 
     select
+        days.account_id,
+        days.source,
         days.account_number,
+        days.currency,
         min(days.transaction_date) as first_transaction_date,
         max(days.transaction_date) as last_transaction_date,
         -- The first known balance less all amounts before it, which need no order within a day.
@@ -47,8 +50,8 @@ accounts as (
         sum(days.transaction_count)::bigint as transaction_count,
         sum(days.balance_count) as balance_count
     from days
-    left join breaks using (account_number)
-    group by days.account_number
+    left join breaks using (account_id)
+    group by days.account_id, days.source, days.account_number, days.currency
 
 ),
 
@@ -56,8 +59,10 @@ final as (
 
     select
         -- ids
+        accounts.account_id,
+        accounts.source,
         accounts.account_number,
-        '{{ var("currency") }}'::text as currency,
+        accounts.currency,
 
         -- period
         accounts.first_transaction_date,
@@ -83,7 +88,7 @@ final as (
         end as state
 
     from accounts
-    left join breaks using (account_number)
+    left join breaks using (account_id)
 
 )
 

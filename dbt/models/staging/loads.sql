@@ -1,8 +1,9 @@
--- The successful loads of raw.transactions.
+-- The successful loads of all sources.
 select
+    table_name as source,
     load_id as _load_id,
     source_file as _source_file,
-    first_row_hash as _first_row_hash,
-    last_row_hash as _last_row_hash
+    {{ transaction_id('table_name', 'first_row_hash') }} as _first_transaction_id,
+    {{ transaction_id('table_name', 'last_row_hash') }} as _last_transaction_id
 from {{ source('raw', '_loads') }}
-where table_name = 'transactions' and status = 'loaded'
+where status = 'loaded'

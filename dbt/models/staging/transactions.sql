@@ -1,4 +1,4 @@
-{{ config(post_hook=["{{ index_of_reported_rows() }}", "{{ analyze_new_table() }}"]) }}
+{{ config(post_hook=["{{ partial_indexes() }}", "{{ analyze_new_table() }}"]) }}
 
 {#
     `staged_at` is the time at which this run stages its rows.
@@ -24,7 +24,7 @@ with source as (
 
     select * from {{ source('raw', 'transactions') }}
     {% if is_incremental() %}
-    where _load_id > {{ newest_staged_load() }}
+    where _load_id > {{ newest_staged_load('transactions') }}
     {% endif %}
 
 ),
@@ -105,7 +105,7 @@ parsed as (
 
 ),
 
-renamed as (
+known as (
 
     select
         -- id and dates; before the texts, dates need no padding
@@ -114,7 +114,9 @@ renamed as (
         parsed_value_date as value_date,
 
         -- texts
+        'transactions'::text as source,
         account_number,
+        '{{ var("currency") }}'::text as currency,
         nullif({{ trim_blanks('transaction_details') }}, '') as transaction_details,
         nullif({{ trim_blanks('chq_no') }}, '') as cheque_number,
 
@@ -133,20 +135,71 @@ renamed as (
             'balance_amount': ('balance_amount', 'balance_amount_text'),
         }, dashes=['withdrawal_amount', 'deposit_amount']) }} as _unparsed,
         _load_id,
+        _source_line
+
+    from parsed
+
+),
+
+-- The rows of the known source, and of the views of the declared sources.
+new_rows as (
+
+    select * from known
+    {% for name in var('sources') %}
+    union all
+    select
+        transaction_id,
+        transaction_date,
+        value_date,
+        source,
+        account_number,
+        currency,
+        transaction_details,
+        cheque_number,
+        withdrawal_amount,
+        deposit_amount,
+        balance_amount,
+        _unparsed,
+        _load_id,
+        _source_line
+    from {{ ref('stg_' ~ name) }}
+    {% if is_incremental() -%}
+    where _load_id > {{ newest_staged_load(name) }}
+    {%- endif %}
+    {% endfor %}
+
+),
+
+renamed as (
+
+    select
+        transaction_id,
+        transaction_date,
+        value_date,
+        source,
+        account_number,
+        currency,
+        transaction_details,
+        cheque_number,
+        withdrawal_amount,
+        deposit_amount,
+        balance_amount,
+        _unparsed,
+        _load_id,
         _source_line,
         {% if is_incremental() %}
         -- An incremental run stages few rows, so one index lookup per row is cheap.
         (
             select coalesce(staged._first_staged_at, staged._staged_at)
             from {{ this }} as staged
-            where staged.transaction_id = parsed._row_hash
+            where staged.transaction_id = new_rows.transaction_id
         ) as _first_staged_at,
         {% else %}
         null::timestamptz as _first_staged_at, -- takes no space in the row
         {% endif %}
         {{ staged_at }} as _staged_at
 
-    from parsed
+    from new_rows
 
 ),
 

@@ -1,0 +1,20 @@
+{#
+    The key of an account: its source, number and currency. Two banks may use one number, and one
+    number may have a balance in each of several currencies.
+
+    The JSON array keeps a missing currency apart from any text, so a missing one is an account, too.
+    Hashing takes longer than grouping, so a query should group rows by the three columns first.
+#}
+{% macro account_id(source='source', account_number='account_number', currency='currency') -%}
+md5(json_build_array({{ source }}, {{ account_number }}, {{ currency }})::text)::uuid
+{%- endmacro %}
+
+{#
+    Whether two relations have the same account, by its three columns. Unlike a comparison of
+    `account_id`, this one can use an index of account numbers.
+#}
+{% macro same_account(one, other) -%}
+{{ one }}.account_number = {{ other }}.account_number
+and {{ one }}.source = {{ other }}.source
+and {{ one }}.currency is not distinct from {{ other }}.currency
+{%- endmacro %}
