@@ -164,11 +164,13 @@ def test_the_dashboard_shows_the_sums_of_the_file(user, truth, pictures):
     user.open_dashboard()
     user.assert_no_error()
     user.assert_no_horizontal_scroll()
-    rows = [(row[0], *map(decimal, row[1:])) for row in user.cells(ALERT)]
+    rows = [(*row[:3], *map(decimal, row[3:])) for row in user.cells(ALERT)]
     over = [
-        (account, sums[0], THRESHOLD) for account, sums in truth.sums.items() if sums[0] > THRESHOLD
+        (account, "USD", "transactions", sums[0], THRESHOLD)
+        for account, sums in truth.sums.items()
+        if sums[0] > THRESHOLD
     ]
-    assert rows == sorted(over, key=lambda item: item[1], reverse=True)
+    assert rows == sorted(over, key=lambda item: item[3], reverse=True)
     assert len(rows) == 5
     expect(user.rows("Backdated transactions")).to_have_count(truth.backdated)
     user.take_screenshot(pictures / "dashboard.png")
@@ -179,8 +181,9 @@ def test_the_dashboard_shows_that_the_statements_add_up(user, truth):
     assert user.cells("Accounts reconciled") == [[f"{accounts} of {accounts}", "0", "0", "0"]]
     assert "Good news" in user.hint(BREAKS)
     rows = user.cells("Reconciliation per account")
-    assert {row[0]: (decimal(row[4]), decimal(row[3])) for row in rows} == truth.sums
-    for _, state, opening, money_in, money_out, closing, *breaks in rows:
+    assert {row[0]: (decimal(row[6]), decimal(row[5])) for row in rows} == truth.sums
+    for _, currency, source, state, opening, money_in, money_out, closing, *breaks in rows:
+        assert (currency, source) == ("USD", "transactions")
         assert (state, breaks[:2]) == ("reconciled", ["0", "0"])
         assert decimal(opening) + decimal(money_in) - decimal(money_out) == decimal(closing)
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import requests
 
+Chosen = Mapping[str, Sequence[str]]  # the values of each filter of the dashboard, by column
 LOGIN = {"username": "admin", "password": "not-a-secret-of-anyone"}
 
 
@@ -40,13 +41,13 @@ class Api(requests.Session):
                 return details
         return None
 
-    def data(self, chart: dict, period: str | None = None, accounts: Sequence[str] = ()) -> dict:
+    def data(self, chart: dict, period: str | None = None, chosen: Chosen | None = None) -> dict:
         """Return the data of a chart file, requested as the dashboard's page does.
 
         Args:
             chart: Content of the chart's file.
             period: Time range of the dashboard's filter.
-            accounts: Account numbers of the dashboard's filter.
+            chosen: Values of the dashboard's other filters, by column.
         """
         uuid_ = chart["dataset_uuid"]
         if uuid_ not in self.datasets:
@@ -54,7 +55,7 @@ class Api(requests.Session):
         body = {
             "datasource": {"id": self.datasets[uuid_], "type": "table"},
             "force": True,  # bypasses the cache
-            "queries": [query(chart, period, accounts)],
+            "queries": [query(chart, period, chosen)],
             "form_data": {"viz_type": chart["viz_type"]},
         }
         answer = self.post("/api/v1/chart/data", json=body)
@@ -68,7 +69,7 @@ class Api(requests.Session):
         return self.post("/api/v1/sqllab/execute/", json=body | options)
 
 
-def query(chart: dict, period: str | None = None, accounts: Sequence[str] = ()) -> dict:
+def query(chart: dict, period: str | None = None, chosen: Chosen | None = None) -> dict:
     """Return the query that the dashboard's page builds from a chart's settings.
 
     The page builds the query in JavaScript. The server has no such function.
@@ -85,8 +86,8 @@ def query(chart: dict, period: str | None = None, accounts: Sequence[str] = ()) 
                 "val": condition["comparator"],
             }
         )
-    if accounts:
-        filters.append({"col": "account_number", "op": "IN", "val": list(accounts)})
+    for column, values in (chosen or {}).items():
+        filters.append({"col": column, "op": "IN", "val": list(values)})
     metrics = params.get("metrics") or ([params["metric"]] if "metric" in params else [])
     built = {
         "filters": filters,
@@ -106,6 +107,9 @@ def query(chart: dict, period: str | None = None, accounts: Sequence[str] = ()) 
             axis = {"expressionType": "SQL", "isColumnReference": True, "label": axis,
                     "sqlExpression": axis}  # fmt: skip
         grain = params.get("time_grain_sqla")
-        built["columns"] = [axis | {"columnType": "BASE_AXIS", "timeGrain": grain}]
+        built["columns"] = [
+            axis | {"columnType": "BASE_AXIS", "timeGrain": grain},
+            *params.get("groupby", []),
+        ]
         built["extras"]["time_grain_sqla"] = grain
     return built

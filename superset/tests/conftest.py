@@ -17,7 +17,7 @@ import pytest
 
 from tests.api import LOGIN, Api
 from tests.stack import BROKEN, SAMPLE, Stack, charts
-from tests.statements import ACCEPTED_BREAK, STATEMENTS
+from tests.statements import ACCEPTED_BREAK, SECOND_BANK, STATEMENTS
 
 # The grants of init_db.sql on the database itself. `create database … template` does not copy them.
 GRANTS = """
@@ -97,7 +97,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 def fill(stack: Stack) -> None:
-    """Run a load that fails, load the sample and STATEMENTS, run dbt, and add an older test run."""
+    """Run a load that fails, load all rows, run dbt, and add an older test run."""
     load = ("data_ingestion", "data-ingestion", "load")
     broken = stack.folder / "broken.csv"
     broken.write_text("no,such,columns\n1,2,3\n")
@@ -108,6 +108,7 @@ def fill(stack: Stack) -> None:
         file.write_text(f"{header}\n{STATEMENTS[file.name]}")
     stack.run(*load, *map(str, [SAMPLE, *files]), "--table", "transactions", role="loader")
     stack.rows(ACCEPTED_BREAK)
+    stack.rows(SECOND_BANK)
     drop = ("--vars", "other_notation: drop")
     stack.run("dbt", "dbt", "run", *drop, role="transformer")
     stack.run("dbt", "dbt", "test", *drop, role="transformer", status=1)  # backdated transactions
