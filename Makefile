@@ -85,8 +85,8 @@ populate-db: install-stack ## Load the data folder with the loader's container, 
 ##@ The running stack, with or without Docker
 
 .PHONY: trigger logs
-trigger: install-stack ## Run the DAG and follow it (FILE=name, FULL_REFRESH=1, BACKDATED=warn, BALANCES=warn, DUPLICATES=keep, MAX_REJECTS=5)
-	@$(ELT) trigger $(if $(FILE),--file "$$FILE") $(if $(FULL_REFRESH),--full-refresh) \
+trigger: install-stack ## Run the DAG and follow it (FILE=name, SOURCE=name, FULL_REFRESH=1, BACKDATED=warn, BALANCES=warn, DUPLICATES=keep, MAX_REJECTS=5)
+	@$(ELT) trigger $(if $(FILE),--file "$$FILE") $(if $(SOURCE),--source "$$SOURCE") $(if $(FULL_REFRESH),--full-refresh) \
 	    $(if $(DUPLICATES),--duplicates "$$DUPLICATES") $(if $(MAX_REJECTS),--max-rejects "$$MAX_REJECTS") \
 	    $(if $(BACKDATED),--backdated-transactions "$$BACKDATED") \
 	    $(if $(BALANCES),--unreconciled-balances "$$BALANCES")
@@ -113,11 +113,20 @@ check-data-raw: ## Show the load log and the first rows of raw.transactions
 	@$(MAKE) --no-print-directory psql CMD='select * from raw.transactions order by _load_id, _source_line limit 10'
 
 check-data-staging: ## Show totals per account and the first rows of staging.transactions
-	@$(MAKE) --no-print-directory psql CMD='select account_number, count(*), sum(withdrawal_amount) as withdrawals, sum(deposit_amount) as deposits from staging.transactions group by 1 order by 1'
+	@$(MAKE) --no-print-directory psql CMD='select source, account_number, currency, count(*), sum(withdrawal_amount) as withdrawals, sum(deposit_amount) as deposits from staging.transactions group by 1, 2, 3 order by 1, 2, 3'
 	@$(MAKE) --no-print-directory psql CMD='select * from staging.transactions order by transaction_date, transaction_id limit 10'
 
 dbt: install-stack install-dbt ## Run a dbt command: CMD="docs generate", debug, compile, docs serve, …
 	@$(ELT) dbt -- $(or $(CMD),--help)
+
+.PHONY: new-source remove-source
+new-source: install-stack install-data_ingestion install-dbt ## Add your bank: NAME=my_bank FILE=statement.csv (ANSWERS="KEY=VALUE …")
+	@[ -n "$$NAME" ] && [ -n "$$FILE" ] || { echo 'usage: make new-source NAME=my_bank FILE=statement.csv' >&2; exit 2; }
+	@$(ELT) new-source "$$NAME" "$$FILE" $(ANSWERS)
+
+remove-source: install-stack ## Remove a bank that new-source has added: NAME=my_bank
+	@[ -n "$$NAME" ] || { echo 'usage: make remove-source NAME=my_bank' >&2; exit 2; }
+	@$(ELT) remove-source "$$NAME"
 
 .PHONY: dashboard-export
 dashboard-export: install-stack ## Save changes made in Superset's UI to superset/assets

@@ -17,7 +17,7 @@ Loads the bank's files into the warehouse, builds staging and marts, and tests t
 
 | task | runs | reads | writes |
 |---|---|---|---|
-| `parse_and_populate_csv` | the pandas loader | files in the data folder | `raw.transactions` |
+| `parse_and_populate_csv` | the pandas loader | the data folder | `raw`: a table per source |
 | `transform_data` | `dbt build` of seeds and models | `raw` | `staging`, `marts` |
 | `test_transformed_data` | `dbt test` | `raw._loads`, `staging`, `marts` | `audit` |
 
@@ -73,7 +73,9 @@ with DAG(
         component="data_ingestion",
         arguments=[
             *("load", "--in-data-dir", "--duplicates", "{{ params.duplicates }}"),
-            *("--max-rejects", "{{ params.max_rejects | int }}", "--", "{{ params.file or '' }}"),
+            *("--max-rejects", "{{ params.max_rejects | int }}"),
+            "{{ '--table=' ~ params.source if params.source else '' }}",
+            *("--", "{{ params.file or '' }}"),
         ],
         connection="warehouse_loader",
         reads_files=True,

@@ -64,6 +64,24 @@ def test_a_daily_run_uses_the_settings_and_the_form_wins_over_them(run, monkeypa
     assert arguments == ["load", "--in-data-dir", *options, "--", "May (2).csv"]
 
 
+def test_the_form_lists_the_declared_sources(run, form, tmp_path):
+    sources = tmp_path / "data_ingestion" / "sources"
+    sources.mkdir()
+    (sources / "bank.yml").write_text("name: my_bank\npath: bank*\n")
+    (sources / "broken.yml").write_text("path: bank*\n")
+    options = ["--duplicates", "drop", "--max-rejects", "0"]
+    arguments = run(LOAD, source="my_bank")
+    assert arguments == ["load", "--in-data-dir", *options, "--table=my_bank", "--"]
+    params = DagBag(AIRFLOW / "dags").dags["transactions_elt"].params
+    assert params.get_param("source").schema["examples"] == ["my_bank"]
+
+
+@pytest.mark.parametrize("name", ["--force", "My Bank", "bank\n", "bank;x", "b" * 49])
+def test_the_form_refuses_anything_but_a_name_of_a_source(form, name):
+    with pytest.raises(ParamValidationError):
+        form("source", name)
+
+
 def test_a_whole_number_written_as_a_fraction_reaches_the_loader_as_a_whole_number(run):
     assert run(LOAD, max_rejects=5.0)[5] == "5"
 

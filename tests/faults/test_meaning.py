@@ -27,7 +27,7 @@ PEERS_PYTHON = PROJECT / "benchmarks" / ".venv" / "bin" / "python"
 STAGED = """
     select _source_file, account_number, transaction_date, coalesce(withdrawal_amount, 0),
            coalesce(deposit_amount, 0), balance_amount, transaction_details, value_date
-    from staging.transactions left join staging.loads using (_load_id)
+    from staging.transactions left join staging.loads using (source, _load_id)
 """
 DAYS = """
     select account_number, transaction_date, coalesce(withdrawal_amount, 0),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from airflow.sdk import Param
@@ -31,6 +33,16 @@ def trigger_form() -> dict[str, Param]:
             # look-ahead rejects a final newline, because `$` also matches before one.
             pattern=r"^([A-Za-z0-9_][A-Za-z0-9_ .()+-]*)?(?!\n)$",
             maxLength=200,
+        ),
+        "source": Param(
+            None,
+            title="Source",
+            description="Load only files of this declared source. Empty: the files of all sources.",
+            type=["null", "string"],
+            # Suggestions only: Airflow reads this file again some time after a source was added.
+            examples=declared_sources(),
+            pattern=r"^([a-z0-9_]+)?(?!\n)$",
+            maxLength=48,
         ),
         "duplicates": Param(
             os.environ["LOADER_DUPLICATES"],
@@ -62,6 +74,20 @@ def trigger_form() -> dict[str, Param]:
             enum=["error", "warn"],
         )
     return fields
+
+
+def declared_sources() -> list[str]:
+    """Return the names of the declared sources.
+
+    A declaration without a name on a line of its own is left out. The loader, which reads the whole
+    declaration, tells the mistake.
+    """
+    # In Docker, compose mounts this folder below /opt.
+    project = Path(os.environ.get("ELT_HOME", Path(__file__).parents[3]))
+    folder = project / "data_ingestion" / "sources"
+    texts = [file.read_text(errors="replace") for file in sorted(folder.glob("[!.]*.y*ml"))]
+    found = [re.search(r"^name: *([a-z0-9_]+) *$", text, re.MULTILINE) for text in texts]
+    return [name[1] for name in found if name]
 
 
 def severity_argument(params: Mapping[str, Any]) -> str:

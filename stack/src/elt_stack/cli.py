@@ -11,8 +11,9 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
-from elt_stack import demo, docker, environments, postgres, services, superset_export
+from elt_stack import demo, docker, environments, postgres, services, sources, superset_export
 from elt_stack.backup.dump import create_backup
 from elt_stack.backup.restore import restore
 from elt_stack.errors import StackError
@@ -72,7 +73,7 @@ def status(_: argparse.Namespace) -> int:
 def trigger(arguments: argparse.Namespace) -> int:
     """Run the DAG and watch it; fail if a task fails."""
     fields = (
-        *("file", "duplicates", "max_rejects", "full_refresh"),
+        *("file", "source", "duplicates", "max_rejects", "full_refresh"),
         *("backdated_transactions", "unreconciled_balances"),
     )
     params = {name: value for name in fields if (value := getattr(arguments, name)) is not None}
@@ -173,6 +174,16 @@ def with_postgres(arguments: argparse.Namespace) -> int:
         return subprocess.run(arguments.command, env=os.environ | environment).returncode
 
 
+def new_source(arguments: argparse.Namespace) -> int:
+    """Add a bank's kind of file to the stack, after a trial with one file."""
+    return sources.new_source(arguments.source, arguments.file, arguments.answers)
+
+
+def remove_source(arguments: argparse.Namespace) -> int:
+    """Remove a kind of file that new-source has added."""
+    return sources.remove_source(arguments.source)
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     root = argparse.ArgumentParser(prog="elt", description=(__doc__ or "").splitlines()[0])
@@ -193,6 +204,7 @@ def parser() -> argparse.ArgumentParser:
         add(name, function)
     command = add("trigger", trigger)
     command.add_argument("--file", help="a file in the data folder")
+    command.add_argument("--source", help="only the files of this declared source")
     command.add_argument("--duplicates", choices=CHOICES["LOADER_DUPLICATES"])
     command.add_argument(
         "--max-rejects", type=int, metavar="N", help="load files with up to N rejected lines"
@@ -212,6 +224,12 @@ def parser() -> argparse.ArgumentParser:
     command = add("exec", execute)
     command.add_argument("component", choices=["airflow", "superset"])
     command.add_argument("command", nargs="+")
+    command = add("new-source", new_source)
+    command.add_argument("source", help="the name of the source and its table")
+    command.add_argument("file", type=Path, help="a file of this kind")
+    command.add_argument("answers", nargs="*", metavar="KEY=VALUE", help="answers to questions")
+    command = add("remove-source", remove_source)
+    command.add_argument("source", help="the name of the source")
     programs: dict[str, Command] = {
         "compose": compose, "dbt": dbt, "with-postgres": with_postgres,
     }  # fmt: skip

@@ -42,8 +42,10 @@ ACCOUNTS = """
            sum(withdrawal_amount) as withdrawals,
            sum(deposit_amount) as deposits
     from staging.transactions
+    where source = 'transactions'
     group by account_number
 """
+STAGING_ROWS = "select count(*) from staging.transactions where source = 'transactions'"
 
 
 @dataclass
@@ -53,9 +55,9 @@ class Outcome:
     Attributes:
         loads: row counts, summed over all loads of raw.transactions, and the names of the files.
         tests: the results of the newest `dbt test`, one row per test.
-        accounts: staging's number of transactions and sums, one row per account.
+        accounts: staging's number of transactions and sums, one row per account of the sample.
         raw_rows: the number of rows in raw.transactions.
-        staging_rows: the number of rows in staging.transactions.
+        staging_rows: the number of rows of the sample's source in staging.transactions.
     """
 
     loads: dict[str, Any]
@@ -86,7 +88,7 @@ class Outcome:
                 tests=rows(TESTS, since),
                 accounts=rows(ACCOUNTS),
                 raw_rows=rows("select count(*) from raw.transactions")[0]["count"],
-                staging_rows=rows("select count(*) from staging.transactions")[0]["count"],
+                staging_rows=rows(STAGING_ROWS)[0]["count"],
             )
 
     @property
