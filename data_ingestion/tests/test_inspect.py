@@ -365,7 +365,8 @@ def test_columns_without_a_name(inspect, statement):
         (b"", "statement.csv: is empty"),
         (b"\n \n", "statement.csv: is empty"),
         (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + bytes(range(256)) * 4, "statement.csv: is no text"),
-        (b"<html><body><table><tr><td>1</td></tr></table>", "statement.csv: is an HTML page"),
+        (b"<html><body><table><tr><td>1</td></tr></table>", "statement.csv: has no rows with a"),
+        (b"<html><body><p>Session expired</p>", "statement.csv: is empty"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "statement.csv: is an old Excel workbook (.xls)"),
         (b"%PDF-1.7", "statement.csv: is a PDF"),
         (b"name,town\nHale,York\n", "statement.csv: has no rows with a date and an amount"),
@@ -511,6 +512,32 @@ def test_dates_that_are_written_in_two_ways(inspect, statement, old, new, code, 
     found, out, err = inspect(statement(HEADER + ROWS.replace(old, new)), "account_number=1")
     assert found == code
     assert message in out + err
+
+
+PAGE = (
+    '<!DOCTYPE html>\n<html><head><meta charset="{}"><style>td {{ color: red }}</style></head>'
+    "<table><tr><td colspan=4><b>Konto: DE12&nbsp;3456&nbsp;7890&nbsp;1234&nbsp;56</b></table>"
+    "<TABLE border=1><tr><th>Datum<th>Text<th>Betrag (&euro;)<th>Saldo</tr>"
+    "<tr><td>25.09.2024</td><td>Café\n  &amp; Söhne</td><td>-1.410,00</td><td>90,55</td></tr>"
+    "<tr><td>26.09.2024</td><td>Gehalt</td><td>2.893,10</td><td>2.983,65</td></tr>"
+    "<tr><td>27.09.2024</td><td>&lt;Tee&gt;</td><td>-6,90</td><td>2.976,75</td></tr>"
+    "</table></body></html>"
+)
+
+
+@pytest.mark.parametrize("charset", ["utf-8", "iso-8859-1"])
+def test_a_page_with_a_table_is_read_as_one(inspect, tmp_path, charset):
+    path = tmp_path / "Umsaetze.xls"
+    path.write_bytes(PAGE.format(charset).encode(charset))
+    code, out, _ = inspect(path)
+    assert code == 0, out
+    declared = proposed(out)
+    assert "# The file is an HTML page." in out
+    assert "# Balances add up over 3 rows, oldest first." in out
+    assert declared.get("encoding", "utf-8") == charset
+    assert declared["path"] == "Umsaetze.xls"
+    assert declared["transaction"]["currency"] == {"constant": "EUR"}
+    assert loaded(path, out, tmp_path / "sources") == (3, [])
 
 
 def test_the_account_of_another_file_is_never_a_word(inspect, statement):

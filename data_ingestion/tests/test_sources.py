@@ -326,6 +326,24 @@ def test_the_declared_sheet_of_a_workbook_is_read(warehouse, run, declare, tmp_p
     assert "has no sheet 'Booked', which its source declares; it has Sheet, Buchungen" in error
 
 
+@pytest.mark.parametrize("chunk", [16, 1 << 20])
+def test_a_page_is_loaded_as_its_tables(warehouse, run, declare, statement, monkeypatch, chunk):
+    monkeypatch.setattr("data_ingestion.formats.sources.CHUNK", chunk)
+    declare(FIELDS | {"preamble": True, "path": "statement*.xls", "encoding": "cp1252"})
+    page = (
+        "<html><body><div>Welcome</div><table><tr><td colspan=2>Kunde</td></tr></table>"
+        "<table><tr><th>Date</th><th>Text<th>Amount</tr>"
+        "<tr><td>2024-09-01<td>Café &amp;<br>Söhne &#8364;<td align=right> -1,00</tr>\n"
+        '<TR><TD>2024-09-02</TD><TD>a "quoted",\n text</TD></TR>'
+        "<tr><td></td></tr></table></body></html>"
+    )
+    assert run("load", statement(page, "statement.xls", "cp1252")).code == 0
+    assert rows(warehouse) == [
+        ("2024-09-01", "Café & Söhne €", "-1,00"),
+        ("2024-09-02", 'a "quoted", text', ""),
+    ]
+
+
 def with_account(account: dict) -> dict:
     """Return the part of a declaration with an account that stands in no column."""
     return {

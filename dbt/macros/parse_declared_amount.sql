@@ -44,7 +44,7 @@
             end
             -- `.50` becomes `0.50`.
             from regexp_replace(
-                {{ text }}, '(^|[^0-9])({{ point }}[0-9]{1,2}($|[^0-9]))', '\10\2'
+                {{ text }}, '(^|[^0-9A-Za-z])({{ point }}[0-9]{1,2}($|[^0-9]))', '\10\2'
             ) as whole (text)
             cross join lateral regexp_substr(whole.text, '[0-9](?:.*[0-9])?') as number (text)
             cross join lateral jsonb_extract_path_text(
@@ -62,7 +62,7 @@ regexp_replace({{ digits }}, '{{ point }}', '.')
 
 {# Currencies in the text that `amount_marks` returns, which has the letters d, r and c in upper case. #}
 {% macro other_currencies() -%}
-zł|kR[.]?|Kč|KČ|Ft|TL|円|元|￥|лв[.]?|руб[.]?|RUR|R(?=-?0)
+zł|kR[.]?|Kč|KČ|Ft|TL|円|元|원|￥|лв[.]?|руб[.]?|грн[.]?|RUR|Rp[.]?|US(?=-?0)|R(?=-?0)
 {%- endmacro %}
 
 {#

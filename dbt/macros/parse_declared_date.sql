@@ -30,7 +30,7 @@
     {%- endif -%}
     {%- do pattern.append(literal_pattern(piece[1:])) -%}
 {%- endfor -%}
-{%- set regex = "^" ~ pattern | join ~ "[.]?(?:(?: +|, *|T)[0-9]{1,2}[:.][0-9]{2}.*)?$" -%}
+{%- set regex = "^" ~ pattern | join ~ "[.]?(?:(?: +|, *|T|-)[0-9]{1,2}[:.][0-9]{2}.*)?$" -%}
 (
             select case when pg_input_is_valid(day.iso, 'date') then day.iso::date end
             from regexp_match({{ text }}, '{{ regex | replace("'", "''") }}') as date (part)

@@ -28,6 +28,8 @@ DATES = [
     ("%Y%m%d", "2024092", None),
     ("%Y:%m:%d", "2024:09:02", DAY),
     ("%Y-%m-%d", "2024-09-02T10:11:12.123Z", DAY),
+    ("%d/%m/%Y", "02/09/2024-09:15:00", DAY),
+    ("%d/%m/%Y", "02/09/2024-09", None),
     ("%Y年%m月%d日", "2024年9月2日", DAY),
     ("%d %b %Y", "2 Sep 2024", DAY),
     ("%d %b %Y", "02 Sept 2024", DAY),
@@ -165,6 +167,54 @@ def test_amounts_have_the_declared_form(warehouse):
     found = read(warehouse, calls)
     wrong = [(row, got) for row, got in zip(AMOUNTS, found, strict=True) if got != row[-1]]
     assert not wrong
+
+
+BEFORE = [
+    "$",
+    "US$",
+    "R$",
+    "£",
+    "€",
+    "₹",
+    "₺",
+    "₴",
+    "₪",
+    "₫",
+    "฿",
+    "₱",
+    "₩",
+    "￥",
+    "¥",
+    "R",
+    "Rs.",
+    "Rp",
+]
+BEHIND = [
+    "zł",
+    "Kč",
+    "Ft",
+    "kr",
+    "kr.",
+    "TL",
+    "円",
+    "元",
+    "원",
+    "руб.",
+    "грн",
+    "₽",
+    "€",
+    "EUR",
+    "USD",
+]
+
+
+def test_currencies_stand_before_or_behind_an_amount(warehouse):
+    texts = [f"-{sign}5.00" for sign in BEFORE] + [f"{sign} 5.00" for sign in BEFORE]
+    texts += [f"5.00 {sign}" for sign in BEHIND] + [f"-5.00{sign}" for sign in BEHIND]
+    found = read(warehouse, [("parse_declared_amount('value')", text) for text in texts])
+    wanted = ["-5.00" if text.startswith("-") else "5.00" for text in texts]
+    pairs = zip(texts, found, wanted, strict=True)
+    assert not [(text, got) for text, got, value in pairs if got != value]
 
 
 def test_amounts_in_the_notations_of_countries(warehouse, rng: random.Random):

@@ -22,6 +22,7 @@ from data_ingestion.formats.sep_line import take_sep_line
 from data_ingestion.model import Dialect
 
 CHUNK = 2 << 20  # bytes that make a block; blocks of 1 MB take a twentieth more time
+BEGINNING = 4096  # bytes that tell an HTML page
 REFUSED = {
     b"\xd0\xcf\x11\xe0": "is an old Excel workbook (.xls): save it as .xlsx or as CSV",
     b"%PDF": "is a PDF: export the data as CSV",
@@ -48,7 +49,9 @@ class Source:
     Attributes:
         path: Where the file is.
         size: Its size in bytes.
-        is_workbook: Whether the file is a workbook, once its first bytes were read.
+        is_workbook: Whether the file is a workbook or a page, once its first bytes were read. Its
+            CSV is ours, so it has no `sep=` line and no trailing delimiter.
+        is_page: Whether the file is an HTML page.
     """
 
     def __init__(
@@ -72,7 +75,7 @@ class Source:
         """
         self._dialect, self._contract = dialect, contract
         self._encoding = dialect.encoding
-        self.is_workbook = False
+        self.is_workbook = self.is_page = False
         self.path = path
         try:
             state = path.stat()
@@ -168,7 +171,7 @@ class Source:
             InputError: The archive or workbook is damaged, or the encoding cannot decode the bytes.
         """
         try:
-            yield from self._decoded(self._unpacked())
+            yield from self._without_tags(self._decoded(self._unpacked()))
         except DAMAGED as error:
             raise InputError(f"is damaged ({printable(str(error))}): get the file again") from error
         except UnicodeDecodeError as error:
@@ -238,6 +241,28 @@ class Source:
         for chunk in chunks:
             yield decoder.decode(chunk).encode()
         yield decoder.decode(b"", final=True).encode()
+
+    def _without_tags(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        """Turn an HTML page into CSV; other texts stay as they are."""
+        first = next(chunks, b"")
+        if not first[:BEGINNING].lstrip().startswith(b"<"):
+            yield first
+            yield from chunks
+            return
+        from data_ingestion.formats.html import is_html, tables_as_csv  # rarely needed
+
+        while len(first) < BEGINNING and (chunk := next(chunks, b"")):
+            first += chunk
+        if is_html(first[:BEGINNING].decode(errors="replace")):
+            self.is_workbook = self.is_page = True
+            contract = self._contract
+            width = len(contract.titles) if contract and not contract.any_order else 0
+            texts = codecs.iterdecode(chain([first], chunks), "utf-8")
+            for text in tables_as_csv(texts, self._dialect, width):
+                yield text.encode()
+            return
+        yield first
+        yield from chunks
 
 
 def _moved(error: OSError) -> InputError:

@@ -97,7 +97,8 @@ def _note_layout(statement: Statement, layout: Layout) -> None:
     """Note how the file is written."""
     text = layout.text
     if text.is_workbook:
-        statement.notes.append("The file is a workbook.")
+        kind = "an HTML page" if text.is_page else "a workbook"
+        statement.notes.append(f"The file is {kind}.")
     elif text.is_likely and "encoding" not in statement.answers:
         statement.notes.append(
             f"Encoding: {text.encoding} is the most likely; --answer encoding=NAME names another."

@@ -7,9 +7,10 @@ from pathlib import Path
 import charset_normalizer
 
 from data_ingestion.errors import InputError
+from data_ingestion.formats.html import declared_charset
 from data_ingestion.formats.sources import Source
 from data_ingestion.inspection.words import fold, words
-from data_ingestion.model import Dialect
+from data_ingestion.model import Dialect, is_encoding
 
 LIMIT = 2 << 20  # bytes: some ten thousand rows show everything that a statement can show
 SAMPLE = 1 << 16  # bytes of lines with special characters that tell the encoding
@@ -58,8 +59,6 @@ MARKS = (
 )
 NO_TEXT = "is no text: export the statement as CSV or .xlsx"
 NO_TABLES = {
-    r"\s*(<!doctype html|<html|<table|<meta|<style|<div)": "is an HTML page: open it in a "
-    "spreadsheet program and save it as .xlsx or CSV",
     r"\s*<\?xml|\s*<document": "is XML: export the statement as CSV or .xlsx",
     r"\s*(OFXHEADER|<OFX>)": "is OFX: export the statement as CSV or .xlsx",
     r"\s*!(type|account):": "is QIF: export the statement as CSV or .xlsx",
@@ -75,7 +74,8 @@ class Text:
     Attributes:
         content: The text, without a byte order mark.
         encoding: The codec that reads it.
-        is_workbook: Whether it is the CSV of a workbook.
+        is_workbook: Whether it is the CSV of a workbook or a page.
+        is_page: Whether the file is an HTML page.
         is_cut: Whether the file goes on behind the text.
         is_likely: Whether other codecs read other texts that are about as good.
     """
@@ -91,21 +91,17 @@ class Text:
             InputError: The file cannot be read, or is no text.
         """
         # latin-1 keeps every byte, so the bytes can be decoded again.
-        with Source(path, Dialect(encoding="latin-1")) as source:
-            parts, size = [], 0
-            for chunk in source.chunks():
-                parts.append(chunk)
-                size += len(chunk)
-                if size > 2 * LIMIT:
-                    break
-            self.is_workbook = source.is_workbook
-        text = b"".join(parts).decode()
+        text, source = _beginning(path, "latin-1")
+        self.is_workbook, self.is_page = source.is_workbook, source.is_page
         self.is_likely = False
+        if self.is_page:
+            encoding = encoding or _encoding_of_page(path)
+            text, _ = _beginning(path, encoding)
         self.is_cut = len(text) > LIMIT
         if self.is_cut:
             text = text[: text.rfind("\n", 0, LIMIT) + 1]
         if self.is_workbook:
-            self.encoding, self.content = "utf-8", text
+            self.encoding, self.content = encoding if encoding and self.is_page else "utf-8", text
         else:
             self._decode(text.encode("latin-1"), encoding)
         self._check()
@@ -131,6 +127,26 @@ class Text:
                 raise InputError(message)
         if "\r" in self.content and "\n" not in self.content:
             raise InputError("has lines that end with CR only: save it with LF or CRLF")
+
+
+def _beginning(path: Path, encoding: str) -> tuple[str, Source]:
+    """Return the beginning of a file as CSV, and the source that has read it."""
+    with Source(path, Dialect(encoding=encoding)) as source:
+        parts, size = [], 0
+        for chunk in source.chunks():
+            parts.append(chunk)
+            size += len(chunk)
+            if size > 2 * LIMIT:
+                break
+    return b"".join(parts).decode(), source
+
+
+def _encoding_of_page(path: Path) -> str:
+    """Return the encoding that an HTML page names, or else the one that its bytes tell."""
+    with path.open("rb") as file:
+        data = file.read(LIMIT)
+    charset = declared_charset(data)
+    return charset if charset and is_encoding(charset) else encoding_of(data)[0]
 
 
 def encoding_of(data: bytes) -> tuple[str, bool]:

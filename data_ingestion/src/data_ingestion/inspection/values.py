@@ -12,7 +12,7 @@ Parts = tuple[str, str, int | str, str, str]  # order, year, month, day and form
 ORDERS = ("dmy", "mdy", "ymd")
 YEARS = range(1950, 2101)
 TIME = (
-    r"(?:[ T,]+\d{1,2}[:.]\d{2}(?:[:.]\d{2}(?:[.:,]\d+)?)?(?: ?[AP]M)?"
+    r"(?:(?:[ T,]+|-)\d{1,2}[:.]\d{2}(?:[:.]\d{2}(?:[.:,]\d+)?)?(?: ?[AP]M)?"
     r"(?:Z| ?[+-]\d{2}:?\d{2}| [A-Z]{2,4})?)?"
 )
 NUMERIC = re.compile(rf"(\d{{1,4}})([./:-])(\d{{1,2}})\2(\d{{1,4}})(\.?){TIME}$", re.IGNORECASE)
@@ -45,6 +45,7 @@ SIGNS = {
     "Kč": "CZK",
     "Ft": "HUF",
     "R$": "BRL",
+    "Rp": "IDR",
 }
 VAGUE_SIGNS = ("$", "US$", "¥", "￥", "R", "Rs", "kr", "元")  # of several currencies
 CODES = frozenset(
@@ -117,7 +118,7 @@ CODES = frozenset(
 BLANKS = " \u00a0\u202f\u2009"
 AMOUNT = re.compile(
     rf"""(?P<open>\()?\s*(?P<sign1>[-+−–])?\s*
-    (?P<before>[A-Z]{{0,2}}\$|[A-Z]{{1,3}}s?\.?|[£€¥￥₹₽₺₴₪₫฿₱₩])?\s*
+    (?P<before>[A-Z]{{0,2}}\$|[A-Z]{{1,3}}[sp]?\.?|[£€¥￥₹₽₺₴₪₫฿₱₩])?\s*
     (?P<sign2>[-+−–])?\s*
     (?P<open2>\()?(?P<number>\d[\d.,'’{BLANKS}]*|[.,]\d+)\s*
     (?P<behind>[A-Z]{{3}}(?![A-Z])|[£€$¥₹₽₺₴₪₫฿₱₩円元원]|zł|kr\.?|TL|Kč|Ft|руб\.?|грн\.?)?\s*
