@@ -158,7 +158,7 @@ def test_balances_tell_the_order_of_dates(inspect, statement):
     )
     code, out, _ = inspect(statement(text), "account_number=1")
     assert code == 0
-    assert "# Dates: day first, only so the days run as the balances do." in out
+    assert "# Dates: day first, the only order that agrees with the balances." in out
 
 
 def test_a_date_above_the_header_tells_the_order(inspect, statement):
@@ -650,7 +650,7 @@ def test_a_date_with_another_one_is_not_left_out_in_silence(inspect, statement):
     path = statement(HEADER + ROWS.replace("27/09/2024", "27/09/2024 as of 26/09/2024"))
     code, out, _ = inspect(path, "account_number=1")
     assert code == 4
-    assert "Write only one date, such as 27/09/2024." in out
+    assert "replace the text with one date, such as 27/09/2024." in out
 
 
 def test_a_second_date_is_the_value_date(inspect, statement):

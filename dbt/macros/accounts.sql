@@ -2,7 +2,8 @@
     The key of an account: its source, number and currency. Two banks may use one number, and one
     number may have a balance in each of several currencies.
 
-    The JSON array keeps a missing currency apart from any text, so a missing one is an account, too.
+    In the JSON array, a missing currency differs from every text, so the rows of a number without a
+    currency form an account of their own.
     Hashing takes longer than grouping, so a query should group rows by the three columns first.
 #}
 {% macro account_id(source='source', account_number='account_number', currency='currency') -%}

@@ -3,8 +3,9 @@
 
     The first index has the rows that data tests report. It is small, so each of these tests reads a
     few pages instead of the whole table. The planner recognises that the condition of a test implies
-    the condition of the index. The second one is for `newest_staged_load` of the declared sources. It has
-    no row of the known source, and without other sources it would cost a scan of the table.
+    the condition of the index. The second one is for `newest_staged_load` of the declared sources, and has
+    no row of the known source. Without other sources, it is not created: this would only cost a scan
+    of the table.
 
     A missing balance or value date is not among the conditions: some banks export none, and the index
     would have every row.

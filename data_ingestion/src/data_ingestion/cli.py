@@ -53,8 +53,8 @@ look at the result:
 """
 INSPECT_DESCRIPTION = """\
 Propose the declaration of a bank's statement, as YAML for the folder sources/. Comments above it
-name the evidence. The balances prove the reading of amounts and dates. What the file cannot settle
-stays a question; --answer settles it.
+name the evidence, such as balances that add up. If the file leaves a question open, --answer
+settles it.
 """
 INSPECT_EPILOG = """\
 answers:

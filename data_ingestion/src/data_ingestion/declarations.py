@@ -36,8 +36,8 @@ TableName = Annotated[str, msgspec.Meta(pattern=NAME, max_length=MAX_TABLE_NAME)
 ColumnName = Annotated[str, msgspec.Meta(pattern=NAME, max_length=MAX_IDENTIFIER)]
 Character = Annotated[str, msgspec.Meta(min_length=1, max_length=1)]
 Text = Annotated[str, msgspec.Meta(min_length=1)]
-# https://www.postgresql.org/docs/current/ddl-system-columns.html
 PARTS_OF_DATE = {"%d": "day", "%m": "month", "%b": "month", "%Y": "year", "%y": "year"}
+# https://www.postgresql.org/docs/current/ddl-system-columns.html
 SYSTEM_COLUMNS = {"tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"}
 
 
@@ -179,8 +179,8 @@ class Transaction(_Keys, frozen=True, kw_only=True, rename=None):
         withdrawal: The column of withdrawals, beside `deposit`.
         deposit: The column of deposits, beside `withdrawal`.
         indicator: The column beside `amount` that tells withdrawals from deposits.
-        inverted: `true`: a positive amount is a withdrawal, or withdrawals are written as negative.
-            `deposit`: deposits are written as negative.
+        inverted: `true`: with `amount`, a positive amount is a withdrawal; with `withdrawal`,
+            withdrawals are negative. `deposit`: deposits are negative.
         balance: The balance of the account.
         balance_is: Whether it is the balance before or after the transaction.
         currency: The column of the currency codes, or one code for all rows.
@@ -502,7 +502,9 @@ class _Check:
         if said.indicator and said.inverted:
             raise self._refuse("transaction.inverted", "the indicator tells the sign already")
         if said.inverted == "deposit" and said.deposit is None:
-            raise self._refuse("transaction.inverted", "'deposit' belongs to `deposit`")
+            raise self._refuse(
+                "transaction.inverted", "the value 'deposit' needs the key `deposit`"
+            )
         if said.balance is None and said.balance_is != "after":
             raise self._refuse("transaction.balance_is", "belongs to `balance`")
         self._check_values(said)

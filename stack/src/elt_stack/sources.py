@@ -105,7 +105,8 @@ def _check(name: str, file: Path) -> None:
         raise StackError(f"{KNOWN} is the known source: choose another NAME")
     if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name) or name in NO_NAMES:
         raise StackError(
-            f"NAME={name}: use lower case letters, digits and underscores, and no word of YAML"
+            f"NAME={name}: use lower case letters, digits and underscores, begin with a letter, "
+            "and avoid words such as yes, no and null, which YAML does not read as text"
         )
     if not file.is_file():
         raise StackError(f"FILE={file}: no such file")
@@ -227,14 +228,14 @@ def _try_out(trial: Folders, name: str, file: Path, folder: Path) -> None:
         )
     if not rows:
         raise StackError(
-            f"another source reads {file.name}: change its `path`, or that of {name}, so that only "
-            "one fits"
+            f"no row of {file.name} reached the source {name}: if another source reads the file, "
+            "change the `path` of one of them, so that only one fits"
         )
     if unread:
         raise StackError(
-            f"nothing was changed, because {unread} of {rows} rows have no account, no date or "
-            f"values that could not be read: save the declaration as data_ingestion/sources/{name}"
-            ".yml, correct it, and type the command again"
+            f"nothing was changed, because {unread} of {rows} rows lack an account or a date, or "
+            "have a value that cannot be read: save the declaration as "
+            f"data_ingestion/sources/{name}.yml, correct it, and type the command again"
         )
 
 

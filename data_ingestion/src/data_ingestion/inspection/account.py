@@ -62,7 +62,8 @@ def _column(statement: Statement) -> list[Column]:
             continue
         if _is_of_other(column):
             continue
-        # Behind the other party's name stands its account, unless that has a column of its own.
+        # The column after the other party's name has that party's account, unless a title names
+        # another column for it.
         is_behind = column.index - 1 in party or (party and fold(column.name) == "iban")
         if is_behind and not others:
             continue

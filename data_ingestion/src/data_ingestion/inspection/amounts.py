@@ -24,7 +24,8 @@ from data_ingestion.inspection.statement import AnswerError, Column, Statement
 from data_ingestion.inspection.values import amount, kind_of, number_in
 from data_ingestion.inspection.words import PARTIAL, is_in_own_currency, is_title, rank
 
-# A minus marks withdrawals if it stands in so many more amounts, and in so many times as many.
+# A minus marks withdrawals if at least MIN_MORE more amounts are negative than positive, and at
+# least CLEAR times as many.
 MIN_MORE, CLEAR = 2, 1.5
 MIN_CHAIN = 4  # steps that must add up before a row that does not fit is left out
 MOST = 0.7  # of the rows have an amount
@@ -62,7 +63,7 @@ def find_amounts(statement: Statement) -> None:
     candidates = _candidates(statement, numbers)
     if not candidates:
         names = [statement.label(column.index) for column in numbers]
-        statement.ask("Amounts: no column is known to have them.", *(f"amount={n}" for n in names))
+        statement.ask("Amounts: which column has the amounts?", *(f"amount={n}" for n in names))
         settle_order(statement, None)
         return
     balances = _balances(statement, numbers)
@@ -120,7 +121,7 @@ def _has_chain(statement: Statement) -> bool:
 
 
 def _is_alone(column: Column, position: int) -> bool:
-    """Return whether all rows but one have a text."""
+    """Return whether the row at a position is the only one without a text."""
     kinds = [kind_of(value) == "text" for value in column.values]
     own = kinds.pop(position)
     return all(kinds) and not own
@@ -222,14 +223,15 @@ def _balances(statement: Statement, numbers: list[Column]) -> list[Column]:
     named = _by_title(numbers, "balance")
     if named:
         return named
-    # Amounts can show their sign or places, and balances none: only a proof makes them balances.
+    # No title names the balances. Each column of numbers is a candidate, and those that look like
+    # money come first. Only a chain that adds up makes one of them the balance.
     return sorted(numbers, key=lambda column: not _looks_like_money(column))
 
 
 def _proved(
     statement: Statement, candidates: list[Candidate], balances: list[Column]
 ) -> list[Proved]:
-    """Return the readings of the first candidate under which balances add up."""
+    """Return the readings of the amounts and the balance that add up best."""
     found = []
     for candidate in candidates:
         for balance in balances:
@@ -492,7 +494,10 @@ def _take(statement: Statement, candidate: Candidate, indicator: Indicator | Non
     if candidate.is_pair and all(negative):
         statement.undecided += indexes
         labels = " and ".join(map(statement.label, indexes))
-        statement.ask(f"Amounts: both {labels} have a minus, and a declaration cannot say so.")
+        statement.ask(
+            f"Amounts: both {labels} have a minus, which a declaration cannot express. Remove the "
+            "minus signs of one of these columns from the file."
+        )
         return False
     if candidate.is_pair:
         statement.roles |= {"withdrawal": indexes[:1], "deposit": indexes[1:]}
@@ -535,8 +540,8 @@ def _ask_for_sign(statement: Statement, candidate: Candidate, balance: Column | 
     reason = "the balance can be an amount owed" if balance else "no balance tells it"
     if not _is_signed(candidate.columns[0]) and (choices := possible_indicators(statement)):
         statement.ask(
-            f"Sign: no amount{example} has a sign. Another column may tell the withdrawals, "
-            "or all are deposits (usual) or withdrawals (inverted).",
+            f"Sign: no amount{example} has a sign. Another column may mark the withdrawals. "
+            "If none does, all amounts are deposits (usual), or all are withdrawals (inverted).",
             *choices,
             "sign=usual",
             "sign=inverted",

@@ -156,7 +156,7 @@ def settle_order(statement: Statement, newest_first: bool | None) -> None:
         if len(running) == 1:
             statement.orders = running
             name = NAMES[running[0]]
-            statement.notes.append(f"Dates: {name}, only so the days run as the balances do.")
+            statement.notes.append(f"Dates: {name}, the only order that agrees with the balances.")
             return
     column = statement.columns[statement.roles["transaction_date"][0]]
     statement.ask(
@@ -200,9 +200,9 @@ def _without_decades(
         return possible, ""
     near = min(spans[order] for order in others)
     if spans["ymd"] <= MAX_SPAN < near:
-        return ["ymd"], f"only so all dates lie within {spans['ymd'] + 1} days"
+        return ["ymd"], f"the only order with all dates within {spans['ymd'] + 1} days"
     if near <= MAX_SPAN < spans["ymd"]:
-        return others, f"only so all dates lie within {near + 1} days"
+        return others, f"the only order with all dates within {near + 1} days"
     return possible, ""
 
 

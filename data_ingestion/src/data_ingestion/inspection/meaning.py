@@ -11,7 +11,7 @@ from data_ingestion.inspection.words import PARTIAL, fold, is_in_own_currency, i
 
 MONEY = ("amount", "withdrawal", "deposit", "balance")
 FEW = 2  # texts that need not say more than the direction
-MAIN = 6  # titles of details before this place outweigh that they also name a type
+MAIN = 6  # the first titles of details count as such even if they also name a type
 
 
 def find_currency(statement: Statement) -> None:

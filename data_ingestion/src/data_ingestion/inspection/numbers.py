@@ -25,7 +25,7 @@ def settle_marks(statement: Statement, columns: list[Column]) -> None:
     unknown = [c for c in columns if c.filled and c.index not in statement.marks]
     if unknown:
         statement.ask(
-            f"Numbers: {unknown[0].filled[0]} can be a thousand or a fraction.",
+            f"Numbers: the mark in {unknown[0].filled[0]} can separate thousands or decimals.",
             "decimal_mark=.",
             "decimal_mark=,",
         )

@@ -100,7 +100,10 @@ def _stem(file_name: str) -> str:
 
 
 def _fields(statement: Statement, skip: Skip) -> list[object]:
-    """Return the columns: those with a meaning have a type, and empty ones without a title none."""
+    """Return the fields.
+
+    Dates and numbers with a meaning have a type. Empty columns without a title are ignored.
+    """
     fields: list[object] = []
     titles = statement.layout.titles
     required = {
@@ -177,7 +180,7 @@ def _transaction(statement: Statement) -> dict[str, object]:
 
 
 def as_yaml(content: Mapping[str, object], statement: Statement) -> str:
-    """Return the declaration as YAML of at most `MAX_LINES` lines, below its comments."""
+    """Return the declaration as YAML below its comments, dense if it exceeds `MAX_LINES` lines."""
     lines = _lines(content, is_dense=False)
     if len(lines) > MAX_LINES:
         lines = _lines(content, is_dense=True)

@@ -17,7 +17,7 @@ LOOSE_DATE = re.compile(r"(?<!\d)(?:\d{1,2}[./-]\d{1,2}[./-]\d{2,4}|\d{4}[./-]\d
 MIN_ROWS = 5  # that show what transactions have in common
 LETTERS = 4  # at least, in the beginning of a line that is told by it
 THIS_FILE = 9  # points of a value that other files hardly have
-BRANDS = {"total", "primo", "ultimo"}  # also have shops: a total stands at one end
+BRANDS = {"total", "primo", "ultimo"}  # shops have these names, too: a total is first or last
 
 
 class Mark(NamedTuple):
@@ -131,7 +131,7 @@ def _ask_about_dates(statement: Statement, rows: Iterable[int]) -> None:
         line = statement.layout.rows[undated[0]].line
         statement.ask(
             f"Dates: {len(undated)} rows have an amount and no date, the first on line {line}. "
-            "They are left out. Write the dates into the file if they are those of the rows above."
+            "These rows are left out. To keep a row, write its date into the file."
         )
 
 
@@ -144,8 +144,8 @@ def _ask_about_more_than_dates(statement: Statement, rows: Iterable[int]) -> Non
         line, text = statement.layout.rows[row].line, statement.layout.rows[row].cells[date].strip()
         if (found := LOOSE_DATE.search(text)) and not is_date(text):
             statement.ask(
-                f"Dates: {text!r} on line {line} is more than a date. Without an edit, the row is "
-                f"left out. Write only one date, such as {found[0]}."
+                f"Dates: {text!r} on line {line} contains more than a date, so the row is left "
+                f"out. To keep it, replace the text with one date, such as {found[0]}."
             )
 
 
@@ -208,7 +208,10 @@ def _skip_rows(statement: Statement, rows: list[int], skip: Skip) -> None:
             continue
         if not left[row]:
             line = statement.layout.rows[row].line
-            statement.ask(f"Line {line} is no transaction, and no value tells it. Delete it.")
+            statement.ask(
+                f"Line {line} is no transaction, but no value distinguishes it from one. Delete "
+                "this line from the file."
+            )
             continue
         best = min(left[row], key=lambda mark: (mark.points, -counts[mark[1:]]))
         told = [other for other, found in left.items() if best[1:] in {m[1:] for m in found}]
