@@ -209,6 +209,7 @@ def _text(text: str) -> str:
     """Return a text as staging has it: trimmed, and without a mark of a spreadsheet."""
     text = text.strip(" \t\r\n\u00a0")
     text = text[1:] if text.startswith("'") and len(text) > 1 else text
+    text = re.sub(r'\A="(.*)"\Z', r"\1", text)
     return "" if text == "-" else text
 
 

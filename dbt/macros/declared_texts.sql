@@ -28,7 +28,8 @@ trim({{ text }}, E' \t\r\n\u200b\ufeff{{ no_break_blanks() }}')
 
 {#
     The details of a transaction: the texts of several columns, joined with one blank. Texts keep their
-    inner blanks and line breaks. Empty ones and dashes are left out. Null if no text is left.
+    inner blanks and line breaks, and lose the marks of spreadsheets (`'` and `="…"`). Empty ones and
+    dashes are left out. Null if no text is left.
 
     Args:
         columns: names of columns in raw.
@@ -37,7 +38,7 @@ trim({{ text }}, E' \t\r\n\u200b\ufeff{{ no_break_blanks() }}')
 nullif(concat_ws(
             ' '
             {%- for column in columns -%}
-            , nullif(nullif(regexp_replace({{ trim_all_blanks('"' ~ column ~ '"') }}, '^''(?=.)', ''), ''), '-')
+            , nullif(nullif(regexp_replace({{ trim_all_blanks('"' ~ column ~ '"') }}, '^(?:''(.+)|="(.*)")$', '\1\2'), ''), '-')
             {%- endfor %}
         ), '')
 {%- endmacro %}

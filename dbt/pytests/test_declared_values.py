@@ -247,6 +247,7 @@ def test_details_are_joined_with_one_blank(warehouse):
     cases = {
         "('Shop ', '', ' Card  payment')": "Shop Card  payment",
         "('''Tesco', '-', '')": "Tesco",
+        "('=\"Tea\"', '=', '')": "Tea =",
         "('', ' ', '-')": None,
         "('a', E'b\\nc', 'd')": "a b\nc d",
     }
