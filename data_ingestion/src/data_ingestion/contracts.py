@@ -11,7 +11,8 @@ from data_ingestion.model import DELIMITERS, Dialect
 
 MAX_IDENTIFIER = 63  # bytes: Postgres cuts longer names, and two names could become equal
 SUFFIXES = (".csv", ".csv.gz", ".zip", ".xlsx")  # of the files to load, in lower case
-TEXT_SUFFIXES = (".txt", ".tsv", ".xls")  # of text files, if the pattern of a source ends in one
+# Endings of text files, which are loaded if the pattern of a source has the ending, too.
+TEXT_SUFFIXES = (".txt", ".tsv", ".tab", ".asc", ".dat", ".xls")
 MAX_TABLE_NAME = 48  # characters: the name of an index adds up to 14 more
 MAX_COLUMNS = 1_000  # Postgres allows 1,600; no table of data comes close
 ACCOUNT = "account_number"  # the column that the loader adds if the file says the account once

@@ -278,8 +278,6 @@ order by 1 limit 10;
 select account_number, currency, state, break_count as breaks
 from marts.reconciliation where source = :'name' order by 1, 2;
 """
-
-
 COUNTS = """\
 select
     count(*),
@@ -348,4 +346,6 @@ def _reason(process: subprocess.CompletedProcess[str]) -> str:
     errors = [line for line in lines if "error" in line.lower()]
     reason = (errors or lines or [f"exit code {process.returncode}"])[-1]
     reason = reason.removeprefix("error: ").strip()
+    # The rejects are gone with the temporary warehouse.
+    reason = re.sub("; nothing was loaded; list the rejects with: .*", "", reason)
     return re.sub(r"\S*/elt-source-\w+/sources/", "data_ingestion/sources/", reason)
