@@ -195,7 +195,7 @@ format: install-. ## Format Python and SQL, and apply the safe fixes of ruff and
 
 # Run three groups of tests, two at a time, because the end-to-end group mostly waits. Each group starts
 # its own Postgres.
-test: install install-. ## Run all tests except the long ones: 6 minutes on two cores
+test: install install-. ## Run all tests except the long ones: 8 minutes on two cores
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target \
 	    test-end-to-end test-components test-faults-warehouse
 
