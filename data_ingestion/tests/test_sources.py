@@ -344,6 +344,15 @@ def test_a_page_is_loaded_as_its_tables(warehouse, run, declare, statement, monk
     ]
 
 
+def test_the_last_row_of_a_page_may_lack_its_end_tags(warehouse, run, declare, statement):
+    declare(FIELDS)
+    page = (
+        "<table><tr><th>Date<th>Text<th>Amount<tr><td>2024-09-01<td>One<td>1<tr><td>2<td>Two<td>3"
+    )
+    assert run("load", statement(page)).code == 0
+    assert rows(warehouse) == [("2024-09-01", "One", "1"), ("2", "Two", "3")]
+
+
 def with_account(account: dict) -> dict:
     """Return the part of a declaration with an account that stands in no column."""
     return {

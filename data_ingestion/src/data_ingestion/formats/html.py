@@ -5,6 +5,7 @@ import io
 import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
+from itertools import chain
 
 from data_ingestion.contracts import MAX_COLUMNS
 from data_ingestion.model import Dialect
@@ -40,8 +41,11 @@ def tables_as_csv(chunks: Iterator[str], dialect: Dialect, width: int = 0) -> It
         width: The number of columns, if it is declared.
     """
     parser = _Tables()
-    for chunk in chunks:
-        parser.feed(chunk)
+    for chunk in chain(chunks, [None]):
+        if chunk is None:
+            parser.close()
+        else:
+            parser.feed(chunk)
         text = io.StringIO(newline="")
         writer = csv.writer(text, delimiter=dialect.delimiter, quotechar=dialect.quotechar)
         for row in parser.take_rows():
@@ -64,6 +68,11 @@ class _Tables(HTMLParser):
         """Return the rows that have ended since the last call."""
         rows, self._rows = self._rows, []
         return rows
+
+    def close(self) -> None:
+        """End the last row, which may lack its end tag like any other."""
+        super().close()
+        self._end_row()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """Begin a row or a cell, which ends the one before."""
