@@ -23,7 +23,7 @@ case when {{ text }} in ({{ text_literals(missing) }}) then '' else {{ text }} e
 
 {# Remove blanks of any kind, tabs, line ends and byte order marks from both ends of a text. #}
 {% macro trim_all_blanks(text) -%}
-trim({{ text }}, E' \t\r\n\u200b\ufeff{{ no_break_blanks() }}')
+{{ trim_blanks(text, others='\\t\\r\\n\\u200b\\ufeff') }}
 {%- endmacro %}
 
 {#

@@ -156,12 +156,12 @@ def _load(options: argparse.Namespace) -> int:
             continue
         name = source.table if source else table or ""
         load_options = Options(
-            name,
-            dialect_of(source),
-            options.duplicates,
-            options.max_rejects,
-            options.dedup_memory << 20,
-            options.force,
+            table=name,
+            dialect=dialect_of(source),
+            duplicates=options.duplicates,
+            max_rejects=options.max_rejects,
+            dedup_memory=options.dedup_memory << 20,
+            force=options.force,
         )
         by_table.setdefault(name, []).append((file, load_options))
     return max([worst, *_load_tables(by_table, options.wait)])

@@ -173,20 +173,7 @@ new_rows as (
 renamed as (
 
     select
-        transaction_id,
-        transaction_date,
-        value_date,
-        source,
-        account_number,
-        currency,
-        transaction_details,
-        cheque_number,
-        withdrawal_amount,
-        deposit_amount,
-        balance_amount,
-        _unparsed,
-        _load_id,
-        _source_line,
+        *,
         {% if is_incremental() %}
         -- An incremental run stages few rows, so one index lookup per row is cheap.
         (

@@ -20,7 +20,7 @@ from data_ingestion.inspection.indicator import (
     sign_in_words,
 )
 from data_ingestion.inspection.numbers import mark_of, settle_marks
-from data_ingestion.inspection.statement import AnswerError, Column, Statement
+from data_ingestion.inspection.statement import MONEY, AnswerError, Column, Statement
 from data_ingestion.inspection.values import amount, kind_of, number_in
 from data_ingestion.inspection.words import PARTIAL, is_in_own_currency, is_title, rank
 
@@ -77,8 +77,7 @@ def find_amounts(statement: Statement) -> None:
         _take_unproved(statement, candidates)
         _ask_for_balance(statement, balances)
         settle_order(statement, None)
-    roles = ("amount", "withdrawal", "deposit", "balance")
-    used = [statement.roles[role][0] for role in roles if role in statement.roles]
+    used = [statement.roles[role][0] for role in MONEY if role in statement.roles]
     settle_marks(statement, [statement.columns[index] for index in [*used, *statement.undecided]])
 
 
@@ -143,7 +142,6 @@ def _unnamed(numbers: list[Column]) -> list[Candidate]:
     rest = [column for column in numbers if column not in balances]
     rest = [column for column in rest if _looks_like_money(column)] or rest
     pairs = [pair for pair in permutations(rest, 2) if _are_exclusive(*pair)]
-    # A column that repeats withdrawals and deposits is simpler to read.
     singles = [column for column in rest if column.is_full]
     return [Candidate(columns, False) for columns in [*pairs, *((single,) for single in singles)]]
 
@@ -234,13 +232,13 @@ def _proved(
     """Return the readings of the amounts and the balance that add up best."""
     found = []
     for candidate in candidates:
+        known = signed_amounts(statement, candidate)
+        if known is None:
+            continue
         for balance in balances:
             if balance in candidate.columns:
                 continue
             values = balances_of(balance, mark_of(statement, balance))
-            known = signed_amounts(statement, candidate)
-            if known is None:
-                continue
             found += [
                 Proved(candidate, balance, proof) for proof in proofs(statement, known, values)
             ]

@@ -5,11 +5,10 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from data_ingestion.inspection.numbers import mark_of
-from data_ingestion.inspection.statement import Column, Statement
+from data_ingestion.inspection.statement import MONEY, Column, Statement
 from data_ingestion.inspection.values import CODES, SIGNS, amount, clean
 from data_ingestion.inspection.words import PARTIAL, fold, is_in_own_currency, is_title, rank, words
 
-MONEY = ("amount", "withdrawal", "deposit", "balance")
 FEW = 2  # texts that need not say more than the direction
 MAIN = 6  # the first titles of details count as such even if they also name a type
 

@@ -8,30 +8,16 @@ import yaml
 from anyascii import anyascii
 
 from data_ingestion.contracts import MAX_TABLE_NAME, SUFFIXES, TEXT_SUFFIXES, normalise
+from data_ingestion.declarations import Transaction
 from data_ingestion.errors import printable
 from data_ingestion.inspection.dates import format_of
 from data_ingestion.inspection.numbers import group_of
 from data_ingestion.inspection.rows import Skip, skip_of
-from data_ingestion.inspection.statement import AnswerError, Statement
+from data_ingestion.inspection.statement import MONEY, AnswerError, Statement
 
 WIDTH = 100
 MAX_LINES = 25
-ROLES = (
-    "account_number",
-    "transaction_date",
-    "value_date",
-    "details",
-    "reference",
-    "amount",
-    "withdrawal",
-    "deposit",
-    "indicator",
-    "inverted",
-    "balance",
-    "balance_is",
-    "currency",
-)
-NUMBERS = ("amount", "withdrawal", "deposit", "balance")
+ROLES = Transaction.__struct_fields__
 
 
 def declaration(statement: Statement, file_name: str) -> dict[str, object]:
@@ -156,7 +142,7 @@ def _transaction(statement: Statement) -> dict[str, object]:
     """Return the meaning of the columns."""
     found: dict[str, object] = {}
     for role, indexes in statement.roles.items():
-        if role in NUMBERS and not statement.marks.keys() >= set(indexes):
+        if role in MONEY and not statement.marks.keys() >= set(indexes):
             continue
         labels = [statement.label(index) for index in indexes]
         found[role] = labels[0] if len(labels) == 1 else labels

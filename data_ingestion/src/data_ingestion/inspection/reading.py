@@ -12,7 +12,7 @@ from data_ingestion.formats.sources import Source
 from data_ingestion.inspection.words import fold, words
 from data_ingestion.model import Dialect, is_encoding
 
-LIMIT = 2 << 20  # bytes: some ten thousand rows show everything that a statement can show
+LIMIT = 2 << 20  # bytes: some ten thousand rows show how a statement is written
 SAMPLE = 1 << 16  # bytes of lines with special characters that tell the encoding
 # Encodings in which banks export, apart from UTF-8 and UTF-16. An earlier one wins a tie.
 ENCODINGS = [

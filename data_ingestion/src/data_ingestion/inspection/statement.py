@@ -11,17 +11,9 @@ from data_ingestion.inspection.layout import Layout
 from data_ingestion.inspection.values import clean, dates_of, kind_of, number_in
 from data_ingestion.inspection.words import fold
 
+MONEY = ("amount", "withdrawal", "deposit", "balance")
 # The answers that name columns, and the meaning of each.
-COLUMN_ANSWERS = (
-    "transaction_date",
-    "value_date",
-    "details",
-    "reference",
-    "amount",
-    "withdrawal",
-    "deposit",
-    "balance",
-)
+COLUMN_ANSWERS = ("transaction_date", "value_date", "details", "reference", *MONEY)
 CHOICES = {
     "date_order": ("dmy", "mdy", "ymd"),
     "sign": ("usual", "inverted"),
