@@ -26,7 +26,8 @@ help: ## Print this help
 	     /^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # CONFIRM stops a recipe unless FORCE=1 is set or the user types yes.
-CONFIRM = [ -n "$(FORCE)" ] || { printf 'This removes the warehouse and all history. Type yes: '; \
+CONFIRM = [ -n "$(FORCE)" ] || { \
+    printf 'This removes the warehouse and all history of %s. Type yes: ' "$$($(ELT) config ELT_ENV)"; \
     read answer && [ "$$answer" = yes ]; } || { echo 'nothing was removed'; exit 1; }
 
 ##@ The stack without Docker
@@ -43,7 +44,7 @@ demo-down: install-stack ## Stop the stack and keep its data
 	@$(ELT) down
 
 demo-reset: install-stack ## Stop the stack and delete its data, after confirmation (FORCE=1 skips it)
-	@[ ! -e "$${STATE_DIR:-.state}" ] || { $(CONFIRM); }
+	@[ ! -e "$$($(ELT) config STATE_DIR)" ] || { $(CONFIRM); }
 	@$(ELT) reset
 
 demo-status: install-stack ## Show the processes, addresses and logins
@@ -54,12 +55,12 @@ demo-status: install-stack ## Show the processes, addresses and logins
 # `elt compose` runs `docker compose` with the settings of .env.
 # `make up DEV=1` mounts DAGs and configuration from this folder over those in the image.
 COMPOSE := $(ELT) compose -- $(if $(DEV),--file docker-compose.yaml --file docker-compose.dev.yaml)
-IMAGES := elt/airflow elt/superset elt/data-ingestion elt/dbt
 
 .PHONY: up down clean ps build build-all-images populate-db
 up: install-stack ## Build missing images, start the stack and wait until it is healthy (DEV=1 mounts DAGs)
 	@$(ELT) docker-check
-	@docker image inspect $(IMAGES:%=%:$(or $(IMAGE_TAG),latest)) >/dev/null 2>&1 || $(MAKE) --no-print-directory build
+	@docker image inspect $$($(COMPOSE) --profile tasks config --images | grep ^elt/) >/dev/null 2>&1 || \
+	    $(MAKE) --no-print-directory build
 	@$(COMPOSE) up --detach --wait || { $(ELT) docker-explain; exit 1; }
 	@$(ELT) addresses
 
@@ -134,7 +135,10 @@ dashboard-export: install-stack ## Save changes made in Superset's UI to superse
 
 ##@ Development
 
-.PHONY: env install lock lint hooks format test test-docker
+.PHONY: config env install lock lint hooks format test test-docker
+config: install-stack ## Show the value of each setting and where it comes from
+	@$(ELT) config
+
 env: ## Create .env with random secrets, or add missing settings to it
 	@$(PYTHON) scripts/make_env.py
 

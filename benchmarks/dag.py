@@ -27,7 +27,8 @@ from pathlib import Path
 from elt_stack import services
 from elt_stack.environments import embedded_server, service_environment
 from elt_stack.ports import PORTS, free_port
-from elt_stack.settings import PROJECT, Settings
+from elt_stack.setting_files import PROJECT
+from elt_stack.settings import Settings
 from elt_stack.supervisor import Supervisor
 
 COMMANDS = (

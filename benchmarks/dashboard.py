@@ -30,7 +30,7 @@ def queries() -> dict[str, str]:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "queries.json")
         settings = {
-            "ELT_ENV": "test",
+            "ALLOW_DEMO_LOGINS": "true",
             "PYTHONPATH": str(SUPERSET),
             "SUPERSET_DATABASE_URI": f"sqlite:///{folder}/superset.db",
             "SUPERSET_HOME": folder,

@@ -6,8 +6,10 @@ SUPERSET_DATABASE_URI   the metadata database, which holds dashboards and users
 SUPERSET_SECRET_KEY     signs sessions; secret, and the same after a restart
 PGHOST, PGPORT, PGDATABASE, PGUSER, PGPASSWORD   the warehouse, read by libpq
 SUPERSET_CACHE_URL      redis://…; if unset, the cache is files below SUPERSET_HOME
-ELT_ENV                 `dev` and `test` allow a weak secret key; other values do not
-SHORTEST_KEY            minimum length of the secret key outside dev and test (see service.env)
+LOG_LEVEL               DEBUG, INFO, WARN (the default) or ERROR
+COOKIE_SECURE           true: browsers send the session cookie over HTTPS only, and to localhost
+ALLOW_DEMO_LOGINS       true: a weak secret key is accepted
+SHORTEST_KEY            minimum length of a secret key that is not weak (see service.env)
 """
 
 from __future__ import annotations
@@ -49,10 +51,10 @@ def secret_key() -> str:
     """Return the key that signs sessions.
 
     Raises:
-        SystemExit: The key is missing, or ELT_ENV is neither dev nor test and the key is weak.
+        SystemExit: The key is missing, or it is weak and ALLOW_DEMO_LOGINS is not true.
     """
     key = setting("SUPERSET_SECRET_KEY")
-    if os.environ.get("ELT_ENV") not in ("dev", "test"):
+    if os.environ.get("ALLOW_DEMO_LOGINS") != "true":
         if key in KNOWN_KEYS:
             raise SystemExit("SUPERSET_SECRET_KEY is publicly known: set your own in .env")
         shortest = int(setting("SHORTEST_KEY"))
@@ -65,7 +67,7 @@ def secret_key() -> str:
 
 SQLALCHEMY_DATABASE_URI = setting("SUPERSET_DATABASE_URI")
 SECRET_KEY = secret_key()
-LOG_LEVEL = logging.WARNING
+LOG_LEVEL = logging.getLevelNamesMapping()[os.environ.get("LOG_LEVEL", "WARN")]
 ALEMBIC_SKIP_LOG_CONFIG = True  # apply LOG_LEVEL to migrations too
 
 # Logins ------------------------------------------------------------------------------------------
@@ -75,6 +77,7 @@ ALEMBIC_SKIP_LOG_CONFIG = True  # apply LOG_LEVEL to migrations too
 SESSION_COOKIE_NAME = "superset_session"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_SECURE = os.environ.get("COOKIE_SECURE") == "true"
 WTF_CSRF_ENABLED = True
 # Anonymous users have no access, and visitors cannot register.
 AUTH_USER_REGISTRATION = False
@@ -105,7 +108,7 @@ TALISMAN_CONFIG = {
     },
     "content_security_policy_nonce_in": ["script-src"],
     "force_https": False,
-    "session_cookie_secure": False,
+    "session_cookie_secure": SESSION_COOKIE_SECURE,
 }
 ENABLE_CORS = False
 FAB_API_SWAGGER_UI = False  # the Swagger page loads scripts from a third party

@@ -108,3 +108,22 @@ def test_mentioned_make_targets_exist(page, targets):
     }
     missing = mentioned - targets
     assert not missing, f"{page} mentions make targets that do not exist"
+
+
+def test_the_page_shows_the_settings_of_each_environment():
+    rows = [
+        [cell.strip(" `") for cell in line.strip("|").split("|")]
+        for line in read("docs/environments.md")
+        .split("## What differs")[1]
+        .split("\n\n")[1]
+        .splitlines()
+    ]
+    (_, *environments), _, *settings = rows
+    shown = {
+        environment: {name: values[column] for name, *values in settings}
+        for column, environment in enumerate(environments)
+    }
+    assert shown == {
+        Path(file).stem: dict(re.findall(r"^([A-Z_]+)=(.*)$", read(file), re.MULTILINE))
+        for file in project_files("config/*.env")
+    }

@@ -103,6 +103,23 @@ def test_staging_holds_the_sums_of_the_file_to_the_cent(stack, truth):
     assert {account for (account,) in alerted} == over
 
 
+def test_a_developers_schemas_leave_those_of_the_dag_alone(stack, truth):
+    # dbt gives each view and each rebuilt table a new oid.
+    state = (
+        "select array_agg(oid::text order by oid), (select count(*) from audit.test_results),"
+        " (select max(_staged_at) from staging.transactions) from pg_class"
+        " where relnamespace::regnamespace::text in ('staging', 'marts', 'audit')"
+    )
+    before = stack.query(state)
+    tried = stack.make("dbt", "CMD=build --exclude-resource-type unit_test", "SCHEMA_PREFIX=al_")
+    assert "ERROR=1 " in tried.stdout, tried.stdout  # the backdated transactions
+    assert stack.query("select count(*) from al_staging.transactions") == [(len(truth.distinct),)]
+    assert stack.query("select count(*) > 10 from al_audit.test_results") == [(True,)]
+    assert stack.query(state) == before
+    assert stack.query("select has_schema_privilege('reporter', 'al_marts', 'usage')") == [(False,)]
+    stack.query("drop schema al_staging, al_marts, al_audit cascade; select 1")
+
+
 def test_the_log_names_the_failing_test_its_rows_and_their_table(stack, truth):
     log = task_log(stack, "test_transformed_data")
     assert re.search(rf"FAIL {truth.backdated} {BACKDATED}", log)

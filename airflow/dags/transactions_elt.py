@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from datetime import timedelta
 
-from airflow.sdk import DAG, Asset, CronTriggerTimetable, chain
+from airflow.sdk import DAG, Asset, chain
 
 from common.alerts import failure_notifiers, log_retry
 from common.component import component_task
+from common.schedule import schedule
 from common.trigger_form import severity_argument, trigger_form
 
 DOCS = """
@@ -49,15 +51,14 @@ with DAG(
     "transactions_elt",
     description="Bank transactions: CSV → raw → staging and marts, tested",
     doc_md=DOCS,
-    # With `run_immediately` at zero, the first scheduled run waits for the next midnight.
-    schedule=CronTriggerTimetable("0 0 * * *", timezone="UTC", run_immediately=timedelta(0)),
+    schedule=schedule(),
     catchup=False,
     max_active_runs=1,
     default_args={
         "owner": "data-engineering",
-        # The pauses between the tries last 10 to 20 s, 20 to 40 s and 40 to 80 s. An interrupted
-        # task resumes soon, and the tries span an outage of the warehouse of at least 70 s.
-        "retries": 3,
+        # The pauses between the tries last 10 to 20 s, 20 to 40 s, 40 to 80 s and so on. An
+        # interrupted task resumes soon, and three retries span an outage of at least 70 s.
+        "retries": int(os.environ["TASK_RETRIES"]),
         "retry_delay": timedelta(seconds=10),
         "retry_exponential_backoff": True,
         "execution_timeout": timedelta(hours=2),

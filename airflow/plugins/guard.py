@@ -1,11 +1,13 @@
 """Add security headers to all responses of Airflow's api-server, and limit wrong passwords.
 
 Airflow's own limit ([fab] auth_rate_limit) covers the login form only. This plugin applies the same
-limit to `/auth/token`. Its headers keep other sites from showing Airflow in a frame.
+limit to `/auth/token`. Its headers keep other sites from showing Airflow in a frame. If
+COOKIE_SECURE is true, all cookies are `Secure`. Airflow has a setting for one of its cookies only.
 """
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from airflow.configuration import conf
@@ -25,7 +27,8 @@ HEADERS = [
 class Guard:
     """ASGI middleware that adds HEADERS and refuses clients after too many wrong passwords.
 
-    It counts the wrong passwords per client address, in the memory of the one api-server worker.
+    It counts the wrong passwords per client address, in the memory of the one api-server worker. It
+    also makes cookies `Secure`.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -35,8 +38,15 @@ class Guard:
         from limits.strategies import FixedWindowRateLimiter
 
         self.app = app
+        self.secure_cookies = os.environ.get("COOKIE_SECURE") == "true"
         self.limit = parse(conf.get_mandatory_value("fab", "auth_rate_limit"))
         self.limiter = FixedWindowRateLimiter(MemoryStorage())
+
+    def secure(self, header: tuple[bytes, bytes]) -> tuple[bytes, bytes]:
+        """Return a header; a cookie gets the attribute `Secure` if COOKIE_SECURE is true."""
+        name, value = header
+        is_cookie = name.lower() == b"set-cookie" and b"; secure" not in value.lower()
+        return (name, value + b"; Secure") if is_cookie and self.secure_cookies else header
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
@@ -50,7 +60,7 @@ class Guard:
             if message["type"] == "http.response.start":
                 present = {name for name, _ in message["headers"]}
                 missing = [header for header in HEADERS if header[0] not in present]
-                message["headers"] = [*message["headers"], *missing]
+                message["headers"] = [*map(self.secure, message["headers"]), *missing]
                 if is_login and message["status"] == 401:
                     self.limiter.hit(self.limit, client)
             await send(message)

@@ -35,6 +35,10 @@ os.environ |= {
     ),
     "LOADER_DUPLICATES": "drop",
     "LOADER_MAX_REJECTS": "0",
+    "DAG_SCHEDULE": "0 0 * * *",
+    "TASK_RETRIES": "3",
+    "BACKDATED_TRANSACTIONS": "error",
+    "UNRECONCILED_BALANCES": "error",
 }
 os.environ["AIRFLOW_CONN_WAREHOUSE_TRANSFORMER"] = os.environ["AIRFLOW_CONN_WAREHOUSE_LOADER"]
 # A fake component's program. It records its call in a file. If its last argument is a number, the

@@ -50,6 +50,14 @@ def test_only_load_and_transform_are_retried(dag):
     assert dag.get_task("test_transformed_data").retries == 0
 
 
+def test_settings_choose_the_schedule_and_the_retries(monkeypatch):
+    monkeypatch.setenv("DAG_SCHEDULE", "none")
+    monkeypatch.setenv("TASK_RETRIES", "5")
+    dag = DagBag(DAGS).dags["transactions_elt"]
+    assert type(dag.timetable).__name__ == "NullTimetable"
+    assert [dag.get_task(name).retries for name in TASKS] == [5, 5, 0]
+
+
 def test_the_first_daily_run_waits_for_midnight(dag):
     timetable = dag.timetable
     assert timetable.expression == "0 0 * * *"

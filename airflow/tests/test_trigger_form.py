@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 
 import pytest
 import yaml
@@ -64,6 +65,13 @@ def test_a_daily_run_uses_the_settings_and_the_form_wins_over_them(run, monkeypa
     assert arguments == ["load", "--in-data-dir", *options, "--", "May (2).csv"]
 
 
+def test_an_environment_with_warnings_can_be_strict_for_one_run(run, monkeypatch):
+    monkeypatch.setenv("BACKDATED_TRANSACTIONS", "warn")
+    assert run(TEST) == ["test", "--exclude-resource-type", "unit_test"]
+    (argument,) = run(TEST, backdated_transactions="error")[3:]
+    assert argument == "--vars={backdated_transactions_severity: error}"
+
+
 def test_the_form_lists_the_declared_sources(run, form, tmp_path):
     sources = tmp_path / "data_ingestion" / "sources"
     sources.mkdir()
@@ -103,13 +111,14 @@ def test_one_argument_of_dbt_names_the_tests_that_only_warn(run, backdated, unre
     assert [yaml.safe_load(each.removeprefix("--vars=")) for each in rest] == [expected] * len(rest)
 
 
-def test_dbt_declares_the_variables_with_the_defaults_of_the_form():
-    variables = yaml.safe_load((AIRFLOW.parent / "dbt" / "dbt_project.yml").read_text())["vars"]
-    declared = {name: value for name, value in variables.items() if name.endswith("_severity")}
-    assert declared == {
-        "backdated_transactions_severity": "error",
-        "unreconciled_balances_severity": "error",
-    }
+def test_dbt_reads_the_variables_and_the_settings_with_their_defaults():
+    tests = (AIRFLOW.parent / "dbt" / "tests").glob("*.sql")
+    found = re.findall(
+        r"var\('(\w+)_severity', env_var\('(\w+)', 'error'\)\)",
+        "".join(test.read_text() for test in tests),
+    )
+    fields = ["backdated_transactions", "unreconciled_balances"]
+    assert sorted(found) == [(field, field.upper()) for field in fields]
 
 
 @pytest.mark.parametrize("name", [None, "", "transactions_data.csv", "May (2) + June.csv.gz"])

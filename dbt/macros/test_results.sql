@@ -4,12 +4,17 @@
     test the code and not the data.
 #}
 
+{# Return the name of the table, with its schema. #}
+{% macro test_results_table() -%}
+{{ generate_schema_name('audit', none) }}.test_results
+{%- endmacro %}
+
 {# Create audit.test_results if it does not exist. #}
 {% macro create_test_results() %}
 {%- if execute %}
 -- Serialise invocations that start together: concurrent `create table if not exists` can fail.
-select pg_advisory_xact_lock(hashtext('audit.test_results'));
-create table if not exists audit.test_results (
+select pg_advisory_xact_lock(hashtext('{{ test_results_table() }}'));
+create table if not exists {{ test_results_table() }} (
     invocation_id uuid not null,
     test_name text not null,
     tested_models text not null,
@@ -22,7 +27,7 @@ create table if not exists audit.test_results (
     executed_at timestamptz not null,
     primary key (invocation_id, test_name)
 );
-comment on table audit.test_results is
+comment on table {{ test_results_table() }} is
 'One row per data test and dbt invocation. failing_rows is the table with the failing rows.';
 {%- endif %}
 {% endmacro %}
@@ -34,7 +39,7 @@ comment on table audit.test_results is
     {%- do rows.append(test_result_row(result)) -%}
 {%- endfor -%}
 {%- if rows %}
-insert into audit.test_results (
+insert into {{ test_results_table() }} (
     invocation_id, test_name, tested_models, severity, status, failures, failing_rows, message,
     duration_seconds, executed_at
 )

@@ -1,5 +1,5 @@
 {{ config(
-    severity = var('unreconciled_balances_severity'),
+    severity = var('unreconciled_balances_severity', env_var('UNRECONCILED_BALANCES', 'error')),
     error_if = "> count(*) filter (where kind = 'gap')"
 ) }}
 

@@ -1,4 +1,6 @@
-{{ config(severity = var('backdated_transactions_severity')) }}
+{{ config(
+    severity = var('backdated_transactions_severity', env_var('BACKDATED_TRANSACTIONS', 'error'))
+) }}
 
 -- A backdated transaction has a value date before its transaction date.
 --

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from elt_stack.ports import free_port
-from elt_stack.settings import PROJECT
+from elt_stack.setting_files import PROJECT
 from elt_stack.throwaway import throwaway_server
 from support import DOCKER, WAREHOUSE, all_contents, elt, execute
 

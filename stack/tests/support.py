@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import contextlib
 import io
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from unittest import mock
 
 import psycopg2
+import pytest
 
-from elt_stack import cli
+from elt_stack import cli, setting_files, settings
+from elt_stack.setting_files import PROJECT, declared_names
 
 DOCKER = """#!/bin/sh
 echo "$@" >> "$CALLS"
@@ -136,3 +140,21 @@ def all_contents() -> dict:
                 cursor.execute(query)
                 contents[database, query] = sorted(cursor.fetchall())
     return contents
+
+
+def use_project(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make a folder the project: it has all files of settings but .env, and the shell sets none."""
+    shutil.copy(PROJECT / ".env.example", folder)
+    shutil.copytree(PROJECT / "config", folder / "config")
+    for module in (setting_files, settings):
+        monkeypatch.setattr(module, "PROJECT", folder)
+    for name in declared_names():
+        monkeypatch.delenv(name, raising=False)
+
+
+def write_env(folder: Path) -> str:
+    """Write a complete .env into a project, and return its text."""
+    example = (folder / ".env.example").read_text()
+    filled = example.replace("PASSWORD=\n", "PASSWORD=a-password\n").replace("=\n", "=a-key\n")
+    (folder / ".env").write_text(filled)
+    return filled

@@ -7,34 +7,27 @@ from typing import ClassVar
 
 import pytest
 
-from elt_stack import settings as module
-from elt_stack.ports import PORTS
-from elt_stack.settings import PROJECT
-from support import elt
+from elt_stack import setting_files
+from support import elt, use_project, write_env
 
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
     """Create a project folder with a complete .env."""
-    text = (PROJECT / ".env.example").read_text()
-    (tmp_path / ".env.example").write_text(text)
-    filled = text.replace("PASSWORD=\n", "PASSWORD=a-password\n").replace("=\n", "=a-key\n")
-    (tmp_path / ".env").write_text(filled)
-    monkeypatch.setattr(module, "PROJECT", tmp_path)
-    for name in ("ELT_ENV", *PORTS):
-        monkeypatch.delenv(name, raising=False)
+    use_project(tmp_path, monkeypatch)
+    write_env(tmp_path)
     return tmp_path
 
 
 def test_an_env_file_that_cannot_be_read_is_named(project, monkeypatch):
-    read = module.dotenv_values
+    read = setting_files.dotenv_values
 
     def refuse(path):
         if path == project / ".env":
             raise PermissionError(13, "Permission denied", str(path))
         return read(path)
 
-    monkeypatch.setattr(module, "dotenv_values", refuse)  # root may read every file
+    monkeypatch.setattr(setting_files, "dotenv_values", refuse)  # root may read every file
     for command in (["trigger"], ["status"], ["compose", "ps"]):
         done = elt(*command)
         assert done.returncode == 1

@@ -11,7 +11,8 @@ from elt_stack.environments import (
     service_environment,
     superset_environment,
 )
-from elt_stack.settings import PROJECT, SHORTEST_KEY, Settings, is_secret
+from elt_stack.setting_files import PROJECT, SHORTEST_KEY, declared_names, is_secret
+from elt_stack.settings import Settings
 
 COMPONENTS = ("airflow", "superset", "data_ingestion", "dbt")
 
@@ -19,9 +20,10 @@ COMPONENTS = ("airflow", "superset", "data_ingestion", "dbt")
 @pytest.fixture
 def settings() -> Settings:
     """Return settings in which each value can be recognised."""
-    values = dict.fromkeys(dotenv_values(PROJECT / ".env.example"), "")
+    values = dict.fromkeys(declared_names(), "")
     ports = {"WAREHOUSE_PORT": "15432", "AIRFLOW_PORT": "18080", "SUPERSET_PORT": "18088"}
-    others = {"ELT_ENV": "test", "DATA_DIR": "data", "ALERT_URL": "json://localhost"}
+    others = {"ELT_ENV": "test", "STATE_DIR": "state", "DATA_DIR": "data"}
+    others |= {"ALERT_URL": "json://localhost"}
     return Settings({name: f"the-{name}" for name in values} | ports | others)
 
 

@@ -14,7 +14,7 @@ import zipfile
 
 import pytest
 
-from elt_stack.settings import PROJECT
+from elt_stack.setting_files import PROJECT
 
 VERSION = "1.2.3"
 SECRET = "to/ken@secret"  # noqa: S105

@@ -6,7 +6,7 @@ import subprocess
 import psycopg2
 import pytest
 
-from elt_stack.settings import PROJECT, ROLE_PASSWORDS
+from elt_stack.setting_files import PROJECT, ROLE_PASSWORDS
 
 
 def init_db(**environment: str) -> subprocess.CompletedProcess:

@@ -4,7 +4,7 @@ import importlib.util
 
 import pytest
 
-from elt_stack.settings import PROJECT
+from elt_stack.setting_files import PROJECT
 
 UV = "uv-1.2.3-py3-none-"
 WHEELS = {

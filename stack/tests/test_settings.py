@@ -9,10 +9,12 @@ from itertools import product
 
 import pytest
 
-from elt_stack import settings as module
+from elt_stack import setting_files
 from elt_stack.environments import airflow_environment
 from elt_stack.errors import StackError
-from elt_stack.settings import PROJECT, Settings
+from elt_stack.setting_files import PROJECT
+from elt_stack.settings import Settings
+from support import use_project
 
 SETTING = re.compile(r"^([A-Z][A-Z0-9_]*)=(.*)$", re.MULTILINE)
 ALERTS = "AIRFLOW_CONN_APPRISE_DEFAULT"
@@ -22,11 +24,8 @@ ALERTS = "AIRFLOW_CONN_APPRISE_DEFAULT"
 def project(tmp_path, monkeypatch):
     """Create a project folder without .env, in a shell without settings."""
     (tmp_path / "scripts").mkdir()
-    shutil.copy(PROJECT / ".env.example", tmp_path)
     shutil.copy(PROJECT / "scripts" / "make_env.py", tmp_path / "scripts")
-    monkeypatch.setattr(module, "PROJECT", tmp_path)
-    for name, _ in SETTING.findall((tmp_path / ".env.example").read_text()):
-        monkeypatch.delenv(name, raising=False)
+    use_project(tmp_path, monkeypatch)
     return tmp_path
 
 
@@ -35,8 +34,8 @@ def make_env(project) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
-def settings_in_file(project) -> dict[str, str]:
-    return dict(SETTING.findall((project / ".env").read_text()))
+def settings_in_file(project, file: str = ".env") -> dict[str, str]:
+    return dict(SETTING.findall((project / file).read_text()))
 
 
 def test_each_empty_value_of_the_example_becomes_a_different_secret(project):
@@ -64,10 +63,10 @@ def test_make_env_adds_only_missing_settings(project):
     assert after == before
 
 
-def set_value(project, name: str, value: str = "") -> None:
-    """Replace the value of a setting in .env."""
-    text = (project / ".env").read_text()
-    (project / ".env").write_text(re.sub(f"^{name}=.*$", f"{name}={value}", text, flags=re.M))
+def set_value(project, name: str, value: str = "", file: str = ".env") -> None:
+    """Replace the value of a setting in a file."""
+    text = (project / file).read_text()
+    (project / file).write_text(re.sub(f"^{name}=.*$", f"{name}={value}", text, flags=re.M))
 
 
 @pytest.mark.parametrize("value", ["", '""', "  ", "''"])
@@ -104,14 +103,16 @@ def test_make_env_fills_an_empty_setting_in_any_spelling(project, line):
     assert Settings.load()["LOADER_PASSWORD"]
 
 
-def test_every_setting_but_the_alert_url_is_required(project):
+def test_every_setting_but_the_alert_url_and_optional_ones_is_required(project):
     make_env(project)
     complete = (project / ".env").read_text()
     files = [PROJECT / "docker-compose.yaml", *PROJECT.glob("*/service.env")]
     required = {  # the settings that Compose requires
         name for path in files for name in re.findall(r"\$\{(\w+):\?", path.read_text())
     }
-    assert len(required) >= 19
+    in_config = set(settings_in_file(project, "config/dev.env"))
+    assert len(required - in_config) >= 16
+    assert required <= {*settings_in_file(project), *in_config}
     for name in settings_in_file(project):
         set_value(project, name)
         if name == "ALERT_URL":
@@ -121,6 +122,14 @@ def test_every_setting_but_the_alert_url_is_required(project):
             with pytest.raises(StackError, match=f"^{name} missing in .env: run `make env`"):
                 Settings.load()
         (project / ".env").write_text(complete)
+    for name in in_config:
+        set_value(project, name, file="config/dev.env")
+        (project / "config" / "staging.env").write_text((project / "config/dev.env").read_text())
+        shutil.copy(PROJECT / "config" / "dev.env", project / "config")
+        with pytest.MonkeyPatch.context() as shell:
+            shell.setenv("ELT_ENV", "staging")
+            with pytest.raises(StackError, match=f"^{name} missing in config/staging.env: add it"):
+                Settings.load()
 
 
 def test_an_empty_state_dir_is_not_the_project_folder(project, monkeypatch):
@@ -152,6 +161,16 @@ def test_missing_settings_are_named_with_the_command_that_adds_them(project):
         ("LOADER_DUPLICATES", "Keep", "LOADER_DUPLICATES is 'Keep': set it to one of drop, keep"),
         ("LOADER_MAX_REJECTS", "-1", "LOADER_MAX_REJECTS is '-1': set it to a whole number of 0"),
         ("LOADER_MAX_REJECTS", "1.5", "LOADER_MAX_REJECTS is '1.5': set it to a whole number"),
+        ("TASK_RETRIES", "many", "TASK_RETRIES is 'many': set it to a whole number of 0 or more"),
+        ("DBT_THREADS", "0", "DBT_THREADS is '0': set it to a whole number from 1 to 99"),
+        ("TASK_MEMORY", "2 GB", "TASK_MEMORY is '2 GB': set it to a whole number with the unit"),
+        ("LOG_LEVEL", "verbose", "LOG_LEVEL is 'verbose': set it to one of DEBUG, INFO"),
+        ("COOKIE_SECURE", "yes", "COOKIE_SECURE is 'yes': set it to one of true, false"),
+        ("DAG_SCHEDULE", "daily", "DAG_SCHEDULE is 'daily': set it to a cron expression"),
+        ("DAG_SCHEDULE", "0 25 * * *", "DAG_SCHEDULE is '0 25 * * *': set it to a cron"),
+        ("DAG_SCHEDULE", "0 0 1 * * *", "DAG_SCHEDULE is '0 0 1 * * *': set it to a cron"),
+        ("COMPOSE_PROJECT_NAME", "Elt", "COMPOSE_PROJECT_NAME is 'Elt': set it to a name of"),
+        ("SCHEMA_PREFIX", "alice", "SCHEMA_PREFIX is 'alice': set it to a name of"),
     ],
 )
 def test_an_invalid_value_is_named(project, monkeypatch, name, value, message):
@@ -179,37 +198,167 @@ def test_a_password_that_needs_escaping_is_refused_and_not_shown(project, monkey
         assert "\n" not in str(refused.value)
 
 
+@pytest.fixture
+def ready(project, monkeypatch):
+    """Give a project what a start in prod needs, beside strong passwords of the administrators."""
+    make_env(project)
+    (project / "bank").mkdir()
+    monkeypatch.setenv("DATA_DIR", "bank")
+    monkeypatch.setenv("ALERT_URL", "json://localhost")
+    return project
+
+
 @pytest.mark.parametrize("environment", ["staging", "prod"])
 @pytest.mark.parametrize("secret", ["airflow", "Admin", "short"])
 def test_outside_dev_a_default_or_short_password_is_refused(
-    project, monkeypatch, environment, secret
+    ready, monkeypatch, environment, secret
 ):
-    make_env(project)
     monkeypatch.setenv("ELT_ENV", environment)
     monkeypatch.setenv("SUPERSET_ADMIN_PASSWORD", "long-enough-and-unknown")
     monkeypatch.setenv("AIRFLOW_ADMIN_PASSWORD", secret)
     with pytest.raises(StackError, match="AIRFLOW_ADMIN_PASSWORD is a default or too short"):
-        Settings.load()
+        Settings.load(to_start=True)
+    assert Settings.load()["ELT_ENV"] == environment  # a running stack can be stopped
     monkeypatch.setenv("AIRFLOW_ADMIN_PASSWORD", "long-enough-and-mine")
-    assert Settings.load()["ELT_ENV"] == environment
+    assert Settings.load(to_start=True)["ELT_ENV"] == environment
 
 
 @pytest.mark.parametrize("weak", ["changeme", "too short"])
-def test_outside_dev_every_secret_is_checked(project, monkeypatch, weak):
-    make_env(project)
+def test_outside_dev_every_secret_is_checked(ready, monkeypatch, weak):
     monkeypatch.setenv("ELT_ENV", "prod")
-    example = SETTING.findall((project / ".env.example").read_text())
-    names = [name for name, _ in example if module.is_secret(name)]
+    names = [name for name in setting_files.required_names() if setting_files.is_secret(name)]
     assert len(names) >= 12
     lengths = {name: 12 if name.endswith("_PASSWORD") else 32 for name in names}
     for name, length in lengths.items():
         monkeypatch.setenv(name, "x" * length)
-    Settings.load()
+    Settings.load(to_start=True)
     for name, length in lengths.items():
         monkeypatch.setenv(name, "x" * (length - 1) if weak == "too short" else weak)
         with pytest.raises(StackError, match=f"^{name} is a default or too short .* {length} char"):
-            Settings.load()
+            Settings.load(to_start=True)
         monkeypatch.setenv(name, "x" * length)
+
+
+def test_all_that_prod_needs_is_named_at_once(project, monkeypatch):
+    make_env(project)
+    (project / "bank").mkdir()
+    shutil.copy(PROJECT / "data_ingestion/data/transactions_data.csv", project / "bank")
+    monkeypatch.setenv("ELT_ENV", "prod")
+    monkeypatch.setenv("DATA_DIR", "bank")
+    Settings.load()
+    with pytest.raises(StackError) as refused:
+        Settings.load(to_start=True)
+    first, *needs = str(refused.value).splitlines()
+    assert first == "4 changes are necessary for ELT_ENV=prod:"
+    assert [need.split()[:2] for need in needs] == [
+        ["-", "AIRFLOW_ADMIN_PASSWORD"], ["-", "SUPERSET_ADMIN_PASSWORD"], ["-", "DATA_DIR"],
+        ["-", "ALERT_URL"],
+    ]  # fmt: skip
+    monkeypatch.setenv("ELT_ENV", "dev")
+    Settings.load(to_start=True)
+
+
+def test_only_the_unchanged_sample_is_refused(ready, monkeypatch):
+    monkeypatch.setenv("ELT_ENV", "staging")
+    for program in ("AIRFLOW", "SUPERSET"):
+        monkeypatch.setenv(f"{program}_ADMIN_PASSWORD", "long-enough-and-mine")
+    (ready / "bank" / "transactions_data.csv").write_text("the bank's own file of this name")
+    Settings.load(to_start=True)
+
+
+def test_env_wins_over_config_and_each_origin_is_known(project, monkeypatch):
+    make_env(project)
+    with (project / ".env").open("a") as file:
+        file.write("TASK_MEMORY=3g\nLOG_LEVEL=WARN\n")
+    monkeypatch.setenv("LOG_LEVEL", "DEBUG")
+    settings = Settings.load()
+    found = {name: (settings[name], settings.origin(name)) for name in settings.values}
+    assert found["DBT_THREADS"] == ("2", "config/dev.env")
+    assert found["TASK_MEMORY"] == ("3g", ".env")
+    assert found["LOG_LEVEL"] == ("DEBUG", "the shell")
+    assert found["SCHEMA_PREFIX"] == ("", "")
+    set_value(project, "ALERT_URL")
+    settings = Settings.load()
+    assert (settings["ALERT_URL"], settings.origin("ALERT_URL")) == ("none", "default")
+
+
+def test_all_environments_set_the_same_names_and_no_secret():
+    files = {path.stem: settings_in_file(path.parent, path.name)
+             for path in (PROJECT / "config").glob("*.env")}  # fmt: skip
+    assert set(files) == {"dev", "test", "staging", "prod"}
+    (names,) = {tuple(values) for values in files.values()}
+    assert set(names) <= set(setting_files.declared_names()) - set(setting_files.required_names())
+    assert not [name for name in names if setting_files.is_secret(name)]
+    # Two environments on one machine never share names, and the pairs that meet share no port.
+    for name in ("COMPOSE_PROJECT_NAME", "IMAGE_TAG", "STATE_DIR"):
+        assert len({values[name] for values in files.values()}) == 4
+    for one, other in (("dev", "test"), ("dev", "staging"), ("staging", "prod"), ("test", "prod")):
+        for name in ("WAREHOUSE_PORT", "AIRFLOW_PORT", "SUPERSET_PORT"):
+            assert files[one][name] != files[other][name]
+
+
+@pytest.mark.parametrize("place", [".env", "config/dev.env", "the shell"])
+@pytest.mark.parametrize(
+    ("wrong", "right"), [("AIRFLOW_PROT", "AIRFLOW_PORT"), ("TASKS_MEMORY", "TASK_MEMORY")]
+)
+def test_a_misspelt_setting_is_named_with_the_nearest_name(
+    project, monkeypatch, place, wrong, right
+):
+    make_env(project)
+    if place == "the shell":
+        monkeypatch.setenv(wrong, "8090")
+    else:
+        with (project / place).open("a") as file:
+            file.write(f"{wrong}=8090\n")
+    with pytest.raises(StackError, match=f"^{wrong} in {place} is no .*; did you mean {right}"):
+        Settings.load()
+
+
+def test_other_variables_of_the_shell_are_no_settings(project, monkeypatch):
+    make_env(project)
+    for name in (
+        "WAREHOUSE_HOST",
+        "SSL_CERT_FILE",
+        "HTTP_PROXY",
+        "HTTPS_PROXY",
+        "AIRFLOW_HOME",
+        "PGPASSWORD",
+    ):
+        monkeypatch.setenv(name, "other")
+    Settings.load()
+
+
+def test_an_unknown_environment_is_named_with_the_nearest_name(project, monkeypatch):
+    make_env(project)
+    monkeypatch.setenv("ELT_ENV", "stagging")
+    with pytest.raises(StackError, match=r"^ELT_ENV is 'stagging': .*; did you mean staging\?"):
+        Settings.read()
+
+
+@pytest.mark.parametrize("name", ["POSTGRES_PASSWORD", "SUPERSET_SECRET_KEY", "ALERT_URL"])
+def test_a_secret_in_config_is_refused_and_not_shown(project, name):
+    make_env(project)
+    with (project / "config" / "dev.env").open("a") as file:
+        file.write(f"{name}=json://only-in-the-file\n")
+    with pytest.raises(StackError, match=f"^{name} in config/dev.env is a secret") as refused:
+        Settings.load()
+    assert "only-in-the-file" not in str(refused.value)
+
+
+def test_the_table_masks_each_secret_and_shows_all_else(project, monkeypatch):
+    make_env(project)
+    monkeypatch.setenv("ALERT_URL", "slack://token-of-the-team")
+    settings = Settings.load()
+    rows = {row.split()[0]: row.split(maxsplit=1)[1] for row in settings.table().splitlines()}
+    assert list(rows) == setting_files.declared_names()
+    for name, value in settings.values.items():
+        if setting_files.is_secret(name) or name == "ALERT_URL":
+            assert value not in settings.table() or value in ("airflow", "admin")
+            assert rows[name].startswith("********  ")
+        else:
+            assert rows[name].startswith(value)
+    assert rows["DAG_SCHEDULE"].split("  ")[0] == "0 0 * * *"
+    assert rows["SCHEMA_PREFIX"].strip() == "(not set)"
 
 
 @pytest.mark.parametrize("url", ['json://a"b', "json://a\\b", "json://a\nb"])

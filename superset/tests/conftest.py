@@ -55,7 +55,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     folder, port = tmp_path_factory.mktemp("superset"), free_port()
     server_address = f"{os.environ['PGHOST']}:{os.environ['PGPORT']}"
     stack = Stack(f"{name}_dwh", name, f"http://127.0.0.1:{port}", folder, {
-        "ELT_ENV": "test",
+        "ALLOW_DEMO_LOGINS": "true",
         "SUPERSET_HOME": str(folder),
         "SUPERSET_DATABASE_URI": f"postgresql+psycopg2://{name}:{password}@{server_address}/{name}",
         "SUPERSET_SECRET_KEY": secrets.token_urlsafe(32),

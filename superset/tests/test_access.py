@@ -167,7 +167,7 @@ CONFIGURED = {
     "SUPERSET_SECRET_KEY": KEY,
     "SHORTEST_KEY": "32",
     "SUPERSET_DATABASE_URI": "postgresql://",
-    "ELT_ENV": "prod",
+    "ALLOW_DEMO_LOGINS": "false",
 }
 
 
@@ -182,8 +182,8 @@ def configure(**environment: str) -> tuple[int, list[str]]:
 
 @pytest.mark.parametrize("name", ["SUPERSET_SECRET_KEY", "SUPERSET_DATABASE_URI"])
 def test_a_missing_setting_ends_the_start(name: str) -> None:
-    for stage in ("dev", "prod"):
-        status, errors = configure(**{name: "", "ELT_ENV": stage})
+    for allowed in ("true", "false"):
+        status, errors = configure(**{name: "", "ALLOW_DEMO_LOGINS": allowed})
         assert (status, errors) == (1, [f"{name} is not set: see .env.example"])
 
 
@@ -198,13 +198,12 @@ def test_a_missing_setting_ends_the_start(name: str) -> None:
         (KEY[:31], "too short"),
     ],
 )
-def test_a_weak_key_is_refused_outside_dev(key: str, reason: str) -> None:
+def test_a_weak_key_is_refused_unless_demo_logins_are_allowed(key: str, reason: str) -> None:
     status, errors = configure(SUPERSET_SECRET_KEY=key)
     assert status == 1
     assert [reason in line for line in errors] == [True]
-    assert configure(SUPERSET_SECRET_KEY=key, ELT_ENV="staging")[0] == 1
-    assert configure(SUPERSET_SECRET_KEY=key, ELT_ENV="")[0] == 1
-    assert configure(SUPERSET_SECRET_KEY=key, ELT_ENV="dev") == (0, [])
+    assert configure(SUPERSET_SECRET_KEY=key, ALLOW_DEMO_LOGINS="")[0] == 1
+    assert configure(SUPERSET_SECRET_KEY=key, ALLOW_DEMO_LOGINS="true") == (0, [])
 
 
 def test_a_strong_key_is_accepted() -> None:

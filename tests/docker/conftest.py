@@ -10,6 +10,8 @@ import pytest
 
 from support import PROJECT, SAMPLE, Stack, docker, stack_environment, temporary_folder
 
+ELT = PROJECT / "stack" / ".venv" / "bin" / "elt"
+
 
 @dataclass
 class DockerStack(Stack):
@@ -20,7 +22,7 @@ class DockerStack(Stack):
     def compose(self, *arguments: str) -> str:
         """Run docker compose on the stack and return its output."""
         done = subprocess.run(
-            ["docker", "compose", *arguments], cwd=PROJECT, env=self.environment, text=True,
+            [ELT, "compose", "--", *arguments], cwd=PROJECT, env=self.environment, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300,
         )  # fmt: skip
         return done.stdout

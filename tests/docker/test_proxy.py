@@ -26,7 +26,7 @@ UPGRADE = ("Connection: Upgrade", "Upgrade: tcp")
 # The body of `create` that docker-py writes for the stack's ContainerTask.
 GOOD = """{"ExposedPorts": {}, "Tty": false, "OpenStdin": false, "StdinOnce": false,
   "AttachStdin": false, "AttachStdout": true, "AttachStderr": true, "Env": ["ELT_ENV=dev"],
-  "Cmd": ["--help"], "Image": "elt/data-ingestion:latest", "NetworkDisabled": false,
+  "Cmd": ["--help"], "Image": "elt/data-ingestion:test", "NetworkDisabled": false,
   "HostConfig": {"Memory": 1073741824, "NetworkMode": "NETWORK", "PortBindings": {}, "Ulimits": [],
     "LogConfig": {"Type": null, "Config": {}}, "CpuShares": 1024,
     "Mounts": [{"Target": "/data", "Source": "FOLDER", "Type": "bind", "ReadOnly": true}]}}"""
@@ -118,7 +118,7 @@ def test_the_calls_of_a_task_pass(proxy, container):
 
 
 @changes(
-    all=[{"Image": "elt/dbt:latest"}, {"Env": ['A="\\}, "Privileged": true, \n\u00e9']}],
+    all=[{"Image": "elt/dbt:test"}, {"Env": ['A="\\}, "Privileged": true, \n\u00e9']}],
     host=[{"Mounts": []}],
 )
 def test_an_allowed_create_passes(proxy, part, change):
@@ -302,5 +302,5 @@ def test_head_and_upgrade_are_refused(proxy):
 def test_the_proxy_is_reachable_only_from_its_network(docker_stack, proxy, network, reached):
     network = f"--network={docker_stack.project}-{network}"
     script = 'for host; do timeout 3 bash -c ">/dev/tcp/$host/2375" && echo yes || echo no; done'
-    shell = ("run", "--rm", network, "--entrypoint=bash", "elt/dbt:latest", "-c", script, "-")
+    shell = ("run", "--rm", network, "--entrypoint=bash", "elt/dbt:test", "-c", script, "-")
     assert docker(*shell, "docker-proxy", proxy.address).split() == [reached, reached]

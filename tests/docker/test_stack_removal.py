@@ -71,8 +71,8 @@ def test_compose_accepts_the_example_settings_and_names_a_missing_one(tmp_path):
     for text, code in ((filled, 0), (incomplete, 1)):
         (tmp_path / "env").write_text(text)
         config = subprocess.run(
-            ["docker", "compose", "--env-file", tmp_path / "env", "--profile", "tasks",
-             "config", "--format", "json"],
+            ["docker", "compose", "--env-file", "config/dev.env", "--env-file", tmp_path / "env",
+             "--profile", "tasks", "config", "--format", "json"],
             cwd=PROJECT, env={"PATH": "/usr/bin:/bin:/usr/local/bin", "PWD": str(PROJECT)},
             capture_output=True, text=True,
         )  # fmt: skip

@@ -26,7 +26,12 @@ from docker.types import Mount
 from requests.exceptions import ConnectionError
 
 # The only variables that a process inherits from Airflow, whose environment contains many secrets.
-INHERITED = re.compile(r"DATA_DIR|DBT_\w+|ELT_ENV|HOME|LANG|TMPDIR|TZ")
+INHERITED = re.compile(r"DATA_DIR|DBT_\w+|HOME|LANG|TMPDIR|TZ")
+# Settings that each task gets, in a process and in a container. airflow/service.env declares them.
+TASK_SETTINGS = (
+    *("ELT_ENV", "DBT_THREADS", "DBT_LOG_LEVEL"),
+    *("BACKDATED_TRANSACTIONS", "UNRECONCILED_BALANCES"),
+)
 # Key of the container's id in Airflow's task state store. All tries of a task share the store.
 CONTAINER_KEY = "container"
 
@@ -76,6 +81,11 @@ def component_task(
 def program(component: str) -> str:
     """Return the name of a component's program, which is also the entry point of its image."""
     return component.replace("_", "-")
+
+
+def task_settings() -> dict[str, str]:
+    """Return the settings of the stack that a task gets as environment variables."""
+    return {name: os.environ[name] for name in TASK_SETTINGS if name in os.environ}
 
 
 def libpq_environment(connection_id: str) -> dict[str, str]:
@@ -144,7 +154,8 @@ class ProcessTask(BashOperator):
         """Return the environment of the program, with the credentials of the connection."""
         path = f"{self.cwd}/.venv/bin:{os.environ['PATH']}"
         self.env = {name: os.environ[name] for name in os.environ if INHERITED.fullmatch(name)}
-        self.env |= {"PATH": path, "PYTHONUNBUFFERED": "1", **libpq_environment(self.connection)}
+        self.env |= {"PATH": path, "PYTHONUNBUFFERED": "1", **task_settings()}
+        self.env |= libpq_environment(self.connection)
         return super().get_env(context)
 
     def execute(self, context: Context) -> None:
@@ -216,7 +227,7 @@ class ContainerTask(DockerOperator):
         if isinstance(leftover, str) and self._remove(leftover):
             self.log.warning("removed the container of a try that was cut off: %s", leftover)
         self.command = [argument for argument in self.command or [] if argument]
-        self.environment = {"ELT_ENV": os.environ["ELT_ENV"]}
+        self.environment = task_settings()
         self._private_environment = libpq_environment(self.connection)
         try:
             with fail_instead_of_skip():

@@ -10,8 +10,8 @@ from typing import Any
 
 from airflow.sdk import Param
 
-# The dbt tests whose severity the form sets. The dbt variable of a test is its field with the
-# suffix `_severity`.
+# The dbt tests whose severity the form sets. The default of a field is the setting with the field's
+# name in upper case. The dbt variable of a test is its field with the suffix `_severity`.
 SEVERITIES = {
     "backdated_transactions": "Whether a value date before the transaction date fails the run.",
     "unreconciled_balances": "Whether statements whose balances do not add up fail the run.",
@@ -21,7 +21,7 @@ SEVERITIES = {
 def trigger_form() -> dict[str, Param]:
     """Return the fields of the form. A daily run gets their defaults.
 
-    airflow/service.env passes the defaults of `duplicates` and `max_rejects` on from .env.
+    airflow/service.env passes the defaults of four fields on from the settings.
     """
     fields = {
         "file": Param(
@@ -67,7 +67,7 @@ def trigger_form() -> dict[str, Param]:
     }
     for name, description in SEVERITIES.items():
         fields[name] = Param(
-            "error",
+            os.environ[name.upper()],
             title=name.replace("_", " ").capitalize(),
             description=description,
             type="string",
@@ -91,10 +91,14 @@ def declared_sources() -> list[str]:
 
 
 def severity_argument(params: Mapping[str, Any]) -> str:
-    """Return the argument of dbt that turns failures of tests into warnings, or an empty text.
+    """Return the argument of dbt that sets the severity of tests for one run, or an empty text.
 
     dbt takes all variables in one argument. It parses the whole project again whenever they change,
     so the argument contains only those that differ from their default.
     """
-    warn = [f"{name}_severity: warn" for name in SEVERITIES if params[name] == "warn"]
-    return f"--vars={{{', '.join(warn)}}}" if warn else ""
+    changed = [
+        f"{name}_severity: {params[name]}"
+        for name in SEVERITIES
+        if params[name] != os.environ[name.upper()]
+    ]
+    return f"--vars={{{', '.join(changed)}}}" if changed else ""

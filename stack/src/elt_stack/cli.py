@@ -18,7 +18,9 @@ from elt_stack.backup.dump import create_backup
 from elt_stack.backup.restore import restore
 from elt_stack.errors import StackError
 from elt_stack.runtime_base import OWNERS
-from elt_stack.settings import CHOICES, PROJECT, Settings
+from elt_stack.setting_files import PROJECT, declared_names
+from elt_stack.setting_rules import CHOICES
+from elt_stack.settings import Settings
 from elt_stack.supervisor import Supervisor
 from elt_stack.throwaway import throwaway_server
 
@@ -27,12 +29,12 @@ Command = Callable[[argparse.Namespace], int]
 
 def run_demo(_: argparse.Namespace) -> int:
     """Start the stack, run the DAG on the sample, show the result."""
-    return demo.demo(Settings.load())
+    return demo.demo(Settings.load(to_start=True))
 
 
 def up(_: argparse.Namespace) -> int:
     """Start the stack and wait until it is healthy."""
-    settings = Settings.load()
+    settings = Settings.load(to_start=True)
     services.start(settings)
     services.wait_for_superset(settings)
     return 0
@@ -103,7 +105,7 @@ def dbt(arguments: argparse.Namespace) -> int:
     command = arguments.command
     if command[:2] == ["docs", "serve"] and "--port" not in command:
         command = [*command, "--port", "8081"]  # dbt's default is Airflow's port, 8080
-    environment = environments.service_environment(Settings.load(), "dbt")
+    environment = environments.developer_environment(Settings.load())
     program = PROJECT / "dbt" / ".venv" / "bin" / "dbt"
     return subprocess.run([program, *command], cwd=PROJECT / "dbt", env=environment).returncode
 
@@ -127,13 +129,25 @@ def backup(_: argparse.Namespace) -> int:
 
 def restore_backup(arguments: argparse.Namespace) -> int:
     """Replace the databases with those of a backup."""
-    restore(Settings.load(), arguments.folder, arguments.only, confirmed=arguments.force)
+    restore(
+        Settings.load(to_start=True), arguments.folder, arguments.only, confirmed=arguments.force
+    )
     return 0
 
 
 def docker_check(_: argparse.Namespace) -> int:
     """Check that Docker can run the stack."""
-    docker.check(Settings.load())
+    docker.check(Settings.load(to_start=True))
+    return 0
+
+
+def config(arguments: argparse.Namespace) -> int:
+    """Show each setting, its value and where the value comes from; with a name, only the value."""
+    if arguments.setting:
+        print(Settings.read().shown(arguments.setting))
+    else:
+        print(Settings.read().table(), flush=True)
+        Settings.load()  # reports what is wrong
     return 0
 
 
@@ -221,6 +235,8 @@ def parser() -> argparse.ArgumentParser:
     command = add("psql", psql)
     command.add_argument("--role", default=postgres.SUPERUSER, choices=postgres.ROLES)
     command.add_argument("statement", nargs="?")
+    command = add("config", config)
+    command.add_argument("setting", nargs="?", choices=declared_names(), metavar="NAME")
     command = add("exec", execute)
     command.add_argument("component", choices=["airflow", "superset"])
     command.add_argument("command", nargs="+")

@@ -12,7 +12,8 @@ from typing import Any
 from elt_stack.environments import ADDRESSES
 from elt_stack.errors import StackError
 from elt_stack.ports import PORTS, check_port
-from elt_stack.settings import PROJECT, Settings
+from elt_stack.setting_files import PROJECT
+from elt_stack.settings import Settings
 
 OLDEST_ENGINE = (25, 0)  # the first with `start_interval` of health checks
 OLDEST_COMPOSE = (2, 21)

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import closing
 from pathlib import Path
 
 from dotenv import dotenv_values
 from dotenv.variables import parse_variables
+from psycopg2 import sql
 
 from elt_stack import postgres
-from elt_stack.settings import PROJECT, Settings
+from elt_stack.setting_files import PROJECT
+from elt_stack.settings import Settings
 
 # Variables of the caller that a process of the stack inherits. It inherits no others.
 INHERITED = ("HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "PATH", "TMPDIR", "TZ", "SSL_CERT_FILE")
@@ -73,6 +76,30 @@ def service_environment(settings: Settings, component: str) -> dict[str, str]:
     }
 
 
+def developer_environment(settings: Settings) -> dict[str, str]:
+    """Return the environment of dbt for a person, who may have schemas of their own.
+
+    SCHEMA_PREFIX adds its text to the names of all schemas that dbt writes. Only the superuser can
+    create schemas, so this function creates the missing ones for the role `transformer`.
+
+    Raises:
+        StackError: SCHEMA_PREFIX is set, and the warehouse does not answer.
+    """
+    environment = service_environment(settings, "dbt")
+    prefix = settings["SCHEMA_PREFIX"]
+    if not prefix:
+        return environment
+    server = embedded_server(settings)
+    server.wait(seconds=5)
+    create = sql.SQL("create schema if not exists {} authorization transformer")
+    with closing(server.connect()) as connection, connection, connection.cursor() as cursor:
+        for schema in ("staging", "marts", "audit"):
+            cursor.execute(create.format(sql.Identifier(prefix + schema)))
+    # dbt's cache of the parsed project belongs to one set of schemas.
+    folder = settings.state / f"dbt-{prefix}".rstrip("_")
+    return environment | {"SCHEMA_PREFIX": prefix, "DBT_TARGET_PATH": str(folder)}
+
+
 def airflow_environment(settings: Settings) -> dict[str, str]:
     """Return the environment of Airflow's processes."""
     component = PROJECT / "airflow"
@@ -107,6 +134,7 @@ def _base_environment(settings: Settings) -> dict[str, str]:
         "DATA_DIR": str(settings.data_dir),
         "DBT_TARGET_PATH": str(settings.state / "dbt"),
         "DBT_LOG_PATH": str(settings.logs / "dbt"),
+        "DBT_LOG_LEVEL_FILE": "debug",  # dbt's default, which DBT_LOG_LEVEL would change too
         "DBT_USE_COLORS": "false",  # Airflow's pages show colour codes as text
         "PYTHONUNBUFFERED": "1",
     }

@@ -13,7 +13,8 @@ from typing import IO, Any, ClassVar
 
 from elt_stack.errors import StackError
 from elt_stack.postgres import SUPERUSER
-from elt_stack.settings import PROJECT, Settings
+from elt_stack.setting_files import PROJECT
+from elt_stack.settings import Settings
 
 # The databases and their owners, in the order in which they are dumped. The warehouse is last, so
 # that its dump contains each load that Airflow's dump records. It may contain newer loads too; when

@@ -11,7 +11,8 @@ from elt_stack import docker, services
 from elt_stack.errors import StackError
 from elt_stack.postgres import SUPERUSER, WAREHOUSE
 from elt_stack.runtime_base import Runtime
-from elt_stack.settings import PROJECT, Settings
+from elt_stack.setting_files import PROJECT
+from elt_stack.settings import Settings
 from elt_stack.supervisor import Supervisor
 
 

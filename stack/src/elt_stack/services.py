@@ -9,7 +9,8 @@ import requests
 
 from elt_stack.airflow_api import Airflow
 from elt_stack.ports import loopback_session
-from elt_stack.settings import WELL_KNOWN, Settings
+from elt_stack.setting_files import WELL_KNOWN
+from elt_stack.settings import Settings
 from elt_stack.supervisor import Supervisor
 
 DAG = "transactions_elt"
@@ -94,8 +95,8 @@ def addresses(settings: Settings) -> str:
 
 
 def _login(settings: Settings, program: str) -> str:
-    """Return a login. The password is shown only if it is a well-known one, in dev."""
+    """Return a login, with the password only if it is well known and allowed."""
     password = settings[f"{program}_ADMIN_PASSWORD"]
-    if settings["ELT_ENV"] != "dev" or password not in WELL_KNOWN:
+    if settings["ALLOW_DEMO_LOGINS"] != "true" or password not in WELL_KNOWN:
         password = f"({program}_ADMIN_PASSWORD in .env)"
     return f"{settings[f'{program}_ADMIN_USER']} / {password}"

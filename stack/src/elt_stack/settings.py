@@ -1,45 +1,31 @@
-"""The settings of .env, and the rules that they obey. A variable of the shell wins over .env."""
+"""The settings, and where the value of each comes from.
+
+A variable of the shell wins over .env, and .env wins over config/<ELT_ENV>.env. .env.example
+declares every setting. A commented line there, such as `#TASK_MEMORY=1g`, declares a setting that
+.env need not contain. `setting_rules` checks the values.
+"""
 
 from __future__ import annotations
 
 import os
-import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from dotenv import dotenv_values
-
+from elt_stack import setting_rules
 from elt_stack.errors import StackError
+from elt_stack.setting_files import (
+    DEFAULTS,
+    ENVIRONMENTS,
+    PROJECT,
+    declared_names,
+    environment_file,
+    is_secret,
+    read_file,
+)
 
-PROJECT = Path(__file__).resolve().parents[3]
-# Settings that have one of a few values.
-CHOICES = {
-    "ELT_ENV": ("dev", "test", "staging", "prod"),
-    "LOADER_DUPLICATES": ("drop", "keep"),
-}
-ROLE_PASSWORDS = ("LOADER_PASSWORD", "TRANSFORMER_PASSWORD", "REPORTER_PASSWORD")
-METADATA_PASSWORDS = ("AIRFLOW_DB_PASSWORD", "SUPERSET_DB_PASSWORD")
-# Logins and passwords that attackers try first. Refused outside dev and test.
-WELL_KNOWN = {"airflow", "admin", "postgres", "password", "secret", "changeme", "warehouse"}
-# Passwords are written unescaped into .env files, database addresses and JSON. These characters
-# need no escaping in any of the three. "=" is one, because secrets of `make env` end in it.
-PASSWORD = re.compile(r"[A-Za-z0-9._~=-]+")
-DEFAULTS = {"ALERT_URL": "none"}  # for settings that may be empty
-# The key length is declared in superset/service.env, because Superset's container checks it too.
-SHORTEST_KEY = int(dotenv_values(PROJECT / "superset" / "service.env")["SHORTEST_KEY"] or 0)
-# Shortest secret outside dev and test, in characters, by the end of the setting's name.
-SHORTEST = {"_PASSWORD": 12, "_KEY": SHORTEST_KEY, "_SECRET": SHORTEST_KEY}
-
-
-def shortest_secret(name: str) -> int:
-    """Return the least length of a secret, in characters; 0 if the setting is no secret."""
-    return next((length for end, length in SHORTEST.items() if name.endswith(end)), 0)
-
-
-def is_secret(name: str) -> bool:
-    """Return whether a setting of .env.example is a secret."""
-    return shortest_secret(name) > 0
+MASK = "********"  # stands for a secret
 
 
 @dataclass(frozen=True)
@@ -47,91 +33,92 @@ class Settings:
     """The settings of .env.example, and the folders that follow from them.
 
     Attributes:
-        values: the settings by name.
+        values: the settings by name. A setting that has no value is empty.
+        files: the settings in each file by its name, of higher precedence first.
     """
 
     values: dict[str, str]
+    files: Mapping[str, dict[str, str]] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> str:
         return self.values[name]
 
     @classmethod
     def read(cls) -> Settings:
-        """Read the settings without a check. A setting that has no value is empty.
+        """Read the settings without a check of their values.
 
         Raises:
-            StackError: .env is missing or cannot be read.
+            StackError: .env is missing, a file cannot be read, or ELT_ENV is unknown.
         """
-        path = PROJECT / ".env"
-        try:
-            if not path.exists():
-                raise StackError(".env is missing: run `make env`, which writes it")
-            written = dotenv_values(path)
-        except (OSError, UnicodeDecodeError) as error:
-            reason = getattr(error, "strerror", None) or error
+        if not (PROJECT / ".env").exists():
+            raise StackError(".env is missing: run `make env`, which writes it")
+        written = read_file(PROJECT / ".env")
+        environment = os.environ.get("ELT_ENV") or written.get("ELT_ENV") or ""
+        files = {".env": written}
+        if environment in ENVIRONMENTS:
+            path = environment_file(environment)
+            files[str(path.relative_to(PROJECT))] = read_file(path)
+        elif environment:
             raise StackError(
-                f"{path} cannot be read ({reason}): check its owner, mode and encoding"
-            ) from None
-        return cls(
-            {
-                name: os.environ.get(name) or written.get(name) or DEFAULTS.get(name, "")
-                for name in dotenv_values(PROJECT / ".env.example")
-            }
-        )
+                f"ELT_ENV is {environment!r}: set it to one of {', '.join(ENVIRONMENTS)}"
+                + setting_rules.nearest(environment, ENVIRONMENTS)
+            )
+        sources = [os.environ, *files.values(), DEFAULTS]
+        values = {
+            name: next((source[name] for source in sources if source.get(name)), "")
+            for name in declared_names()
+        }
+        return cls(values, files)
 
     @classmethod
-    def load(cls) -> Settings:
+    def load(cls, *, to_start: bool = False) -> Settings:
         """Read and check the settings.
 
+        Args:
+            to_start: also check the needs of a start in this environment, such as strong secrets.
+
         Raises:
-            StackError: .env cannot be read, a setting is missing or invalid, or a secret is too
-                weak for this ELT_ENV. The message never contains a secret.
+            StackError: .env cannot be read, or settings are missing or invalid. The message names
+                all of them, and never contains a secret.
         """
         settings = cls.read()
-        settings._check_values()
-        if settings["ELT_ENV"] not in ("dev", "test"):
-            settings._check_secrets()
+        problems = [*setting_rules.invalid_settings(settings)]
+        if to_start:
+            problems += setting_rules.unmet_needs(settings)
+        if len(problems) > 1:
+            lines = "".join(f"\n  - {problem}" for problem in problems)
+            raise StackError(
+                f"{len(problems)} changes are necessary for ELT_ENV={settings['ELT_ENV']}:{lines}"
+            )
+        if problems:
+            raise StackError(problems[0])
         return settings
 
-    def _check_values(self) -> None:
-        missing = [name for name, value in self.values.items() if not value]
-        if missing:
-            raise StackError(f"{', '.join(missing)} missing in .env: run `make env`, which adds it")
-        for name, choices in CHOICES.items():
-            if self[name] not in choices:
-                raise StackError(f"{name} is {self[name]!r}: set it to one of {', '.join(choices)}")
-        if not self["LOADER_MAX_REJECTS"].isdecimal():
-            raise StackError(
-                f"LOADER_MAX_REJECTS is {self['LOADER_MAX_REJECTS']!r}: set it to a whole number "
-                "of 0 or more"
-            )
-        for name, value in self.values.items():
-            if name.endswith("_PORT") and not (value.isdecimal() and 0 < int(value) < 65536):
-                raise StackError(f"{name} is {value!r}, which is not a port: correct it in .env")
-            if name.endswith("_PASSWORD") and not PASSWORD.fullmatch(value):
-                raise StackError(
-                    f"{name} may contain only letters (A-Z, a-z), digits and - . _ ~ =, which "
-                    "need no escaping in files and addresses: choose another one in .env"
-                )
-        if re.search(r'["\\\x00-\x1f]', self["ALERT_URL"]):
-            raise StackError(
-                "ALERT_URL contains a quotation mark, a backslash or a control character: "
-                "percent-encode it (%22, %5C)"
-            )
+    def origin(self, name: str) -> str:
+        """Return where the value of a setting comes from; empty if it has no value."""
+        if os.environ.get(name):
+            return "the shell"
+        files = (file for file, values in self.files.items() if name in values)
+        return next(files, "default" if self[name] else "")
 
-    def _check_secrets(self) -> None:
-        for name in filter(is_secret, self.values):
-            length = shortest_secret(name)
-            if self[name].lower() in WELL_KNOWN or len(self[name]) < length:
-                raise StackError(
-                    f"{name} is a default or too short for ELT_ENV={self['ELT_ENV']}: "
-                    f"choose one of at least {length} characters in .env"
-                )
+    def shown(self, name: str) -> str:
+        """Return the value of a setting for people; a secret is masked."""
+        is_private = is_secret(name) or (name == "ALERT_URL" and self[name] != "none")
+        return MASK if is_private and self[name] else self[name]
+
+    def table(self) -> str:
+        """Return all settings with their values and origins, as lines to print."""
+        rows = [(name, self.shown(name), self.origin(name)) for name in self.values]
+        names, values = (max(len(row[column]) for row in rows) for column in (0, 1))
+        return "\n".join(
+            f"{name:<{names}}  {value:<{values}}  {origin or '(not set)'}"
+            for name, value, origin in rows
+        )
 
     @cached_property
     def state(self) -> Path:
         """The folder for the files of a running stack: data, logs and sockets."""
-        return (PROJECT / (os.environ.get("STATE_DIR") or ".state")).resolve()
+        return (PROJECT / self["STATE_DIR"]).resolve()
 
     @property
     def logs(self) -> Path:

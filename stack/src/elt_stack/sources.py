@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from elt_stack.errors import StackError
-from elt_stack.settings import PROJECT
+from elt_stack.setting_files import PROJECT
 from elt_stack.throwaway import throwaway_server
 
 LOADER = PROJECT / "data_ingestion" / ".venv" / "bin" / "data-ingestion"

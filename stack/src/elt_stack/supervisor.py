@@ -24,7 +24,8 @@ from elt_stack.environments import airflow_environment, embedded_server, service
 from elt_stack.errors import StackError
 from elt_stack.ports import PORTS, check_port
 from elt_stack.postgres import server_user
-from elt_stack.settings import METADATA_PASSWORDS, PROJECT, ROLE_PASSWORDS, Settings, is_secret
+from elt_stack.setting_files import METADATA_PASSWORDS, PROJECT, ROLE_PASSWORDS, is_secret
+from elt_stack.settings import Settings
 
 # A socket path has at most 107 bytes (sun_path on Linux), and supervisord first adds a suffix.
 LONGEST_SOCKET_PATH = 100

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from elt_stack.ports import free_port
 from elt_stack.postgres import Server
-from elt_stack.settings import PROJECT, ROLE_PASSWORDS
+from elt_stack.setting_files import PROJECT, ROLE_PASSWORDS
 
 
 @contextlib.contextmanager

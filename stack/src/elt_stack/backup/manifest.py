@@ -19,7 +19,8 @@ from typing import Any
 
 from elt_stack.errors import StackError
 from elt_stack.runtime_base import OWNERS
-from elt_stack.settings import PROJECT, Settings
+from elt_stack.setting_files import PROJECT
+from elt_stack.settings import Settings
 
 FORMAT = 2
 MANIFEST = "manifest.json"

@@ -1,0 +1,164 @@
+"""The rules that the settings obey. Each function yields the rules that are broken, as messages.
+
+A message is one line that names the setting and the remedy. It never contains a secret.
+"""
+
+from __future__ import annotations
+
+import difflib
+import filecmp
+import os
+import re
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from croniter import croniter
+
+from elt_stack.setting_files import (
+    PROJECT,
+    WELL_KNOWN,
+    declared_names,
+    environment_file,
+    is_secret,
+    read_file,
+    required_names,
+    shortest_secret,
+)
+
+if TYPE_CHECKING:
+    from elt_stack.settings import Settings
+
+SAMPLE = PROJECT / "data_ingestion" / "data" / "transactions_data.csv"
+# Settings that have one of a few values.
+BOOLEAN = ("true", "false")
+SEVERITY = ("error", "warn")
+CHOICES = {
+    "LOADER_DUPLICATES": ("drop", "keep"),
+    "BACKDATED_TRANSACTIONS": SEVERITY,
+    "UNRECONCILED_BALANCES": SEVERITY,
+    "LOG_LEVEL": ("DEBUG", "INFO", "WARN", "ERROR"),
+    "COOKIE_SECURE": BOOLEAN,
+    "ALLOW_DEMO_LOGINS": BOOLEAN,
+    "ALLOW_SAMPLE": BOOLEAN,
+    "REQUIRE_ALERTS": BOOLEAN,
+}
+# Settings whose values have a form: the form as a regular expression, and in words.
+NUMBER = (r"[0-9]+", "a whole number of 0 or more")
+MEMORY = (r"[1-9][0-9]*[kmg]", "a whole number with the unit k, m or g, such as 2g")
+FORMS = {
+    "LOADER_MAX_REJECTS": NUMBER,
+    "TASK_RETRIES": NUMBER,
+    "DBT_THREADS": (r"[1-9][0-9]?", "a whole number from 1 to 99"),
+    "TASK_MEMORY": MEMORY,
+    "WAREHOUSE_MEMORY": MEMORY,
+    "COMPOSE_PROJECT_NAME": (r"[a-z0-9][a-z0-9_-]*", "a name of a-z, 0-9, - and _"),
+    "SCHEMA_PREFIX": (
+        r"[a-z][a-z0-9_]{0,30}_",
+        "a name of a-z, 0-9 and _ that ends in _, as alice_",
+    ),
+}
+# Passwords are written unescaped into .env files, database addresses and JSON. These characters
+# need no escaping in any of the three. "=" is one, because secrets of `make env` end in it.
+PASSWORD = re.compile(r"[A-Za-z0-9._~=-]+")
+# A variable of the shell that is this similar to a setting is a misspelt setting. The limit is
+# high, because the shell has many other variables, such as WAREHOUSE_HOST.
+MISSPELT = 0.9
+
+
+def nearest(name: str, names: Iterable[str], similarity: float = 0.6) -> str:
+    """Return the end of a message: the name that a misspelt one probably stands for, if any."""
+    found = difflib.get_close_matches(name, list(names), n=1, cutoff=similarity)
+    return f"; did you mean {found[0]}?" if found else ""
+
+
+def invalid_settings(settings: Settings) -> Iterator[str]:
+    """Yield what is wrong with the settings in every environment."""
+    yield from _unknown_names(settings)
+    yield from _secrets_in_config(settings)
+    yield from _missing_values(settings)
+    for name, value in settings.values.items():
+        if value:
+            yield from _invalid_value(name, value)
+
+
+def unmet_needs(settings: Settings) -> Iterator[str]:
+    """Yield what is missing for a start in the environment of the settings."""
+    environment = f"ELT_ENV={settings['ELT_ENV']}"
+    if settings["ALLOW_DEMO_LOGINS"] != "true":
+        for name in filter(is_secret, settings.values):
+            value, length = settings[name], shortest_secret(name)
+            if value and (value.lower() in WELL_KNOWN or len(value) < length):
+                yield (
+                    f"{name} is a default or too short for {environment}: "
+                    f"choose one of at least {length} characters in .env"
+                )
+    if settings["ALLOW_SAMPLE"] != "true":
+        copy = settings.data_dir / SAMPLE.name
+        if copy.is_file() and filecmp.cmp(copy, SAMPLE, shallow=False):
+            yield (
+                f"DATA_DIR is {settings.data_dir}, which contains the sample, and {environment} is "
+                "for the bank's files only: set DATA_DIR in .env to another folder"
+            )
+    if settings["REQUIRE_ALERTS"] == "true" and settings["ALERT_URL"] == "none":
+        yield (
+            f"ALERT_URL is none, and {environment} needs somebody who hears of failures: set it "
+            "in .env"
+        )
+
+
+def _unknown_names(settings: Settings) -> Iterator[str]:
+    names = declared_names()
+    for file, values in settings.files.items():
+        for name in values.keys() - set(names):
+            yield f"{name} in {file} is no setting: correct or remove it{nearest(name, names)}"
+    for name in os.environ.keys() - set(names):
+        if meant := nearest(name, names, MISSPELT):
+            yield f"{name} in the shell is no setting: correct or unset it{meant}"
+
+
+def _secrets_in_config(settings: Settings) -> Iterator[str]:
+    for file, values in settings.files.items():
+        if file != ".env":
+            for name in (name for name in values if is_secret(name) or name == "ALERT_URL"):
+                yield f"{name} in {file} is a secret, and Git would publish it: move it to .env"
+
+
+def _missing_values(settings: Settings) -> Iterator[str]:
+    missing = [name for name in required_names() if not settings[name]]
+    if missing:
+        yield f"{', '.join(missing)} missing in .env: run `make env`, which adds it"
+    if not settings["ELT_ENV"]:
+        return
+    for name in read_file(environment_file("dev")):  # all environments set the same names
+        if not settings.values.get(name, "unknown"):
+            file = f"config/{settings['ELT_ENV']}.env"
+            yield f"{name} missing in {file}: add it, as in config/dev.env"
+
+
+def _invalid_value(name: str, value: str) -> Iterator[str]:
+    """Yield what is wrong with a setting that has a value."""
+    if name in CHOICES and value not in CHOICES[name]:
+        yield f"{name} is {value!r}: set it to one of {', '.join(CHOICES[name])}"
+    if name in FORMS and not re.fullmatch(FORMS[name][0], value):
+        yield f"{name} is {value!r}: set it to {FORMS[name][1]}"
+    if name.endswith("_PORT") and not (value.isdecimal() and 0 < int(value) < 65536):
+        yield f"{name} is {value!r}, which is not a port: correct it in .env"
+    if name.endswith("_PASSWORD") and not PASSWORD.fullmatch(value):
+        yield (
+            f"{name} may contain only letters (A-Z, a-z), digits and - . _ ~ =, which need no "
+            "escaping in files and addresses: choose another one in .env"
+        )
+    if name == "ALERT_URL" and re.search(r'["\\\x00-\x1f]', value):
+        yield (
+            "ALERT_URL contains a quotation mark, a backslash or a control character: "
+            "percent-encode it (%22, %5C)"
+        )
+    if name == "DAG_SCHEDULE" and value != "none" and not _is_cron(value):
+        yield (
+            f"DAG_SCHEDULE is {value!r}: set it to a cron expression such as '0 6 * * *', or none"
+        )
+
+
+def _is_cron(value: str) -> bool:
+    """Return whether a value is a cron expression of five fields, as Airflow reads it."""
+    return len(value.split()) == 5 and bool(croniter.is_valid(value))
