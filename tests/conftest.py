@@ -16,6 +16,7 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 from harness import SEED, DagResults, ExpectedRows
+from lineage import Receiver, receive
 from support import (
     SAMPLE,
     Stack,
@@ -102,6 +103,13 @@ def stack():
         finally:
             isolated.make("demo-reset", "FORCE=1")
             listener.shutdown()
+
+
+@pytest.fixture(scope="session")
+def receiver() -> Iterator[Receiver]:
+    """Yield a receiver of lineage."""
+    with receive() as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

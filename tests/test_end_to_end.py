@@ -19,8 +19,11 @@ import psycopg2
 import pytest
 
 from elt_stack.ports import free_port
-from support import HEADER, THRESHOLD, Stack, account_sums, task_states
+from harness import wait_until
+from lineage import assert_valid, datasets_after, jobs
+from support import HEADER, THRESHOLD, Stack, account_sums, secrets_of, task_states
 
+LINEAGE_KEY = "key-of-the-receiver"
 BACKDATED = "value_date_greater_than_transaction_date"
 REFUSED = (
     psycopg2.errors.InsufficientPrivilege,
@@ -244,11 +247,44 @@ def test_a_port_in_use_is_named(stack):
     shutil.rmtree(stack.folder / "other", ignore_errors=True)
 
 
-def test_down_leaves_no_process_and_up_keeps_the_data(stack):
+def test_down_leaves_no_process_and_up_keeps_the_data(stack, receiver):
     before = counts(stack)
     pids = processes(stack.make("demo-status").stdout)
     assert stack.make("demo-down").returncode == 0
     assert not any(psutil.pid_exists(pid) for pid in pids.values())
     assert not Path(stack.folder, "state", "supervisor.sock").exists()
+    # From here on, the stack sends lineage. The tests above run without it, as by default.
+    stack.environment |= {"OPENLINEAGE_URL": receiver.url, "OPENLINEAGE_API_KEY": LINEAGE_KEY}
     assert stack.make("demo-up").returncode == 0
     assert counts(stack) == before
+
+
+def test_a_run_with_lineage_gives_the_same_result_and_one_graph(stack, truth, receiver):
+    file = stack.data / "transactions_lineage.csv"
+    file.write_text(f"""{HEADER}\n409000611074',"Jun 29, 17",A ROW,,"Jun 29, 17",,1.00,1.00,.\n""")
+    rows = counts(stack)
+    run = stack.make("trigger", "BACKDATED=warn", "BALANCES=warn")
+    assert run.returncode == 0, run.stdout
+    assert counts(stack) == (rows[0] + 1, rows[1] + 1)
+    # The event of the DAG's end comes last, from the scheduler and not from a task.
+    wait_until(lambda: "transactions_elt" in jobs(receiver.events, "COMPLETE"))
+    events = list(receiver.events)
+    assert_valid(events)
+    assert receiver.keys == {f"Bearer {LINEAGE_KEY}"}
+
+    def parent(event):
+        facet = event["run"]["facets"].get("parent")
+        return facet and (facet["job"]["name"], facet["run"]["runId"])
+
+    ended = jobs(events, "COMPLETE")
+    runs = {(event["job"]["name"], event["run"]["runId"]) for event in events}
+    assert [parent(event) for event in events].count(None) == 2  # the start and end of the DAG
+    assert {parent(event) for event in events} - {None} <= runs
+    for task in ("parse_and_populate_csv", "transform_data", "test_transformed_data"):
+        assert parent(ended[f"transactions_elt.{task}"])[0] == "transactions_elt"
+    assert parent(ended["load.raw.transactions"])[0] == "transactions_elt.parse_and_populate_csv"
+    reached = {name for _, name in datasets_after(events, ("file", str(file)))}
+    assert {"warehouse.staging.transactions", "warehouse.marts.daily_account_flows"} <= reached
+    text = str(events)
+    for name, secret in (secrets_of(stack) | {"key": LINEAGE_KEY}).items():
+        assert secret not in text, name

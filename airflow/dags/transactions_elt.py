@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from datetime import timedelta
 
-from airflow.sdk import DAG, Asset, chain
+from airflow.sdk import DAG, chain
 
 from common.alerts import failure_notifiers, log_retry
+from common.assets import DASHBOARD, FILES, MARTS, RAW, STAGING
 from common.component import component_task
 from common.schedule import schedule
 from common.trigger_form import severity_argument, trigger_form
@@ -81,7 +82,8 @@ with DAG(
         connection="warehouse_loader",
         reads_files=True,
         fatal_exit_codes=(1, 2),  # 1: a bug, 2: bad input (3: the warehouse is unreachable)
-        outlets=[Asset("raw.transactions")],
+        inlets=[FILES],
+        outlets=[RAW],
     )
 
     transform_data = component_task(
@@ -92,7 +94,8 @@ with DAG(
             "{{ '--full-refresh' if params.full_refresh else '' }}",
         ],
         connection="warehouse_transformer",
-        outlets=[Asset("staging.transactions")],
+        inlets=[RAW, STAGING],  # the marts are built from staging
+        outlets=[STAGING, MARTS],
     )
 
     test_transformed_data = component_task(
@@ -104,6 +107,8 @@ with DAG(
         ],
         connection="warehouse_transformer",
         retries=0,  # a retry on the same data gives the same result
+        inlets=[STAGING, MARTS],
+        outlets=[DASHBOARD],
     )
 
     chain(parse_and_populate_csv, transform_data, test_transformed_data)

@@ -3,7 +3,10 @@
 import json
 import os
 import re
+import sys
+from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from airflow.sdk import DAG
@@ -15,7 +18,7 @@ from common.component import component_task, program
 PROJECT = Path(__file__).resolve().parents[2]
 
 
-def run(*arguments, **params):
+def run(*arguments, ti=None, **params):
     """Run a task with these arguments. Its program records the call for `recorded_call`."""
     with DAG("a_dag"):
         task = component_task(
@@ -25,7 +28,7 @@ def run(*arguments, **params):
             connection="warehouse_loader",
             fatal_exit_codes=(1, 2),
         )
-    context = {"params": params}
+    context = {"params": params, "ti": ti}
     task.render_template_fields(context)
     task.execute(context)
 
@@ -58,6 +61,44 @@ def test_the_program_does_not_inherit_airflows_configuration(component, monkeypa
     leaked = [name for name in environment if name.startswith(("AIRFLOW__", "AIRFLOW_CONN_"))]
     assert leaked == []
     assert os.environ["AIRFLOW__API_AUTH__JWT_SECRET"] not in environment.values()
+
+
+def test_a_script_in_bin_replaces_the_program(component):
+    script = component / "bin" / "some-component"
+    script.parent.mkdir()
+    script.write_text("import pathlib, sys; pathlib.Path('called').write_text(sys.executable)")
+    python = component / ".venv" / "bin" / "python"
+    python.symlink_to(sys.executable)
+    run("load")
+    assert (component / "called").read_text() == str(python)
+    assert not (component / "call.json").exists()
+
+
+def test_without_a_receiver_the_program_gets_no_setting_of_lineage(component, monkeypatch):
+    monkeypatch.setenv("OPENLINEAGE_URL", "")
+    monkeypatch.setenv("OPENLINEAGE_API_KEY", "a key")
+    run()
+    environment = recorded_call(component)["environment"]
+    assert not [name for name in environment if name.startswith("OPENLINEAGE")]
+
+
+def test_with_a_receiver_the_program_gets_the_task_as_its_parent(component, monkeypatch):
+    monkeypatch.setenv("OPENLINEAGE_URL", "http://receiver.example")
+    monkeypatch.setenv("OPENLINEAGE_API_KEY", "a key")
+    monkeypatch.setenv("OPENLINEAGE_NAMESPACE", "elt-test")
+    now = datetime(2026, 1, 2, tzinfo=UTC)
+    dag_run = SimpleNamespace(conf={}, clear_number=0, logical_date=now, run_after=now)
+    task = SimpleNamespace(
+        dag_id="a_dag", task_id="a_task", try_number=1, map_index=-1, dag_run=dag_run,
+        get_template_context=lambda: {"dag_run": dag_run},
+    )  # fmt: skip
+    run(ti=task)
+    environment = recorded_call(component)["environment"]
+    assert environment["OPENLINEAGE_URL"] == "http://receiver.example"
+    assert environment["OPENLINEAGE_API_KEY"] == "a key"
+    uuid = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+    assert re.fullmatch(f"elt-test/a_dag.a_task/{uuid}", environment["OPENLINEAGE_PARENT_ID"])
+    assert re.fullmatch(f"elt-test/a_dag/{uuid}", environment["OPENLINEAGE_ROOT_PARENT_ID"])
 
 
 def test_a_form_value_is_never_executed(component):

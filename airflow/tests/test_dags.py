@@ -1,10 +1,13 @@
 """Tests of rules for every DAG, and of the structure of transactions_elt."""
 
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from airflow.dag_processing.dagbag import DagBag
+
+from common.assets import DASHBOARD
 
 DAGS = Path(__file__).resolve().parents[1] / "dags"
 TASKS = ["parse_and_populate_csv", "transform_data", "test_transformed_data"]
@@ -42,6 +45,25 @@ def test_the_three_tasks_form_one_chain(dag):
     assert [task.task_id for task in dag.topological_sort()] == TASKS
     for task, following in zip(TASKS, [*TASKS[1:], None], strict=True):
         assert dag.get_task(task).downstream_task_ids == ({following} if following else set())
+
+
+def test_assets_lead_from_the_files_to_the_dashboard(dag):
+    """Each step is a task that reads the first asset and writes the second one."""
+    steps = {
+        (inlet.name, outlet.name): name
+        for name in TASKS
+        for inlet in dag.get_task(name).inlets
+        for outlet in dag.get_task(name).outlets
+    }
+    chain = ["files", "raw.transactions", "staging.transactions", "marts", "monitoring_dashboard"]
+    load, transform, test = TASKS
+    assert [steps[step] for step in pairwise(chain)] == [load, transform, transform, test]
+    assert {name for step in steps for name in step} == set(chain)
+
+
+def test_the_asset_of_the_dashboard_is_dbts_exposure():
+    exposures = DAGS.parents[1] / "dbt" / "models" / "marts" / "_exposures.yml"
+    assert f"\n  - name: {DASHBOARD.name}\n" in exposures.read_text()
 
 
 def test_only_load_and_transform_are_retried(dag):

@@ -85,6 +85,7 @@ def test_each_secret_reaches_only_the_components_that_need_it(settings):
         "SUPERSET_ADMIN_PASSWORD": {"superset"},
         "SUPERSET_DB_PASSWORD": {"superset"},
         "SUPERSET_SECRET_KEY": {"superset"},
+        "OPENLINEAGE_API_KEY": {"airflow", "data_ingestion", "dbt"},
     }
 
 

@@ -170,6 +170,7 @@ def test_missing_settings_are_named_with_the_command_that_adds_them(project):
         ("DAG_SCHEDULE", "0 25 * * *", "DAG_SCHEDULE is '0 25 * * *': set it to a cron"),
         ("DAG_SCHEDULE", "0 0 1 * * *", "DAG_SCHEDULE is '0 0 1 * * *': set it to a cron"),
         ("COMPOSE_PROJECT_NAME", "Elt", "COMPOSE_PROJECT_NAME is 'Elt': set it to a name of"),
+        ("OPENLINEAGE_NAMESPACE", "elt/dev", "OPENLINEAGE_NAMESPACE is 'elt/dev': set it to a"),
         ("SCHEMA_PREFIX", "alice", "SCHEMA_PREFIX is 'alice': set it to a name of"),
     ],
 )
@@ -348,6 +349,7 @@ def test_a_secret_in_config_is_refused_and_not_shown(project, name):
 def test_the_table_masks_each_secret_and_shows_all_else(project, monkeypatch):
     make_env(project)
     monkeypatch.setenv("ALERT_URL", "slack://token-of-the-team")
+    monkeypatch.setenv("OPENLINEAGE_API_KEY", "key-of-the-receiver")
     settings = Settings.load()
     rows = {row.split()[0]: row.split(maxsplit=1)[1] for row in settings.table().splitlines()}
     assert list(rows) == setting_files.declared_names()
@@ -367,6 +369,32 @@ def test_an_alert_url_that_needs_escaping_in_json_is_refused(project, monkeypatc
     monkeypatch.setenv("ALERT_URL", url)
     with pytest.raises(StackError, match=r"^ALERT_URL contains a quotation mark"):
         Settings.load()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("OPENLINEAGE_URL", "receiver.example:5000"),
+        ("OPENLINEAGE_URL", "ftp://receiver.example"),
+        ("OPENLINEAGE_URL", "https://user:key-of-the-receiver@receiver.example"),
+        ("OPENLINEAGE_URL", "https://receiver.example?key=key-of-the-receiver"),
+        ("OPENLINEAGE_API_KEY", "key-of-the-receiver\nX-Header: 1"),
+    ],
+)
+def test_a_wrong_receiver_of_lineage_is_refused_and_not_shown(project, monkeypatch, name, value):
+    make_env(project)
+    monkeypatch.setenv(name, value)
+    with pytest.raises(StackError, match=f"^{name} ") as refused:
+        Settings.load()
+    assert value not in str(refused.value)
+    assert "key-of-the-receiver" not in str(refused.value)
+
+
+@pytest.mark.parametrize("url", ["http://localhost:5000", "https://lineage.example/receiver/"])
+def test_the_key_of_a_receiver_may_be_short_outside_dev(ready, monkeypatch, url):
+    monkeypatch.setenv("OPENLINEAGE_URL", url)
+    monkeypatch.setenv("OPENLINEAGE_API_KEY", "short")
+    Settings.load(to_start=True)
 
 
 def test_airflow_gets_no_password_of_the_superuser_or_the_reporter(project):

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.api import Api
 from tests.stack import ASSETS, BROKEN, THRESHOLD, Stack, charts, dashboard, texts
@@ -27,6 +28,18 @@ def test_the_dashboard_is_published(admin: Api) -> None:
     assert (found["dashboard_title"], found["published"]) == ("Monitoring Dashboard", True)
     on_dashboard = admin.get("/api/v1/dashboard/monitoring/charts").json()["result"]
     assert {chart["slice_name"] for chart in on_dashboard} == BY_NAME.keys()
+
+
+def test_dbts_exposure_names_the_dashboard_and_its_datasets() -> None:
+    file = ASSETS.parents[1] / "dbt" / "models" / "marts" / "_exposures.yml"
+    (exposure,) = yaml.safe_load(file.read_text())["exposures"]
+    datasets = [yaml.safe_load(path.read_text()) for path in ASSETS.glob("datasets/*.yaml")]
+    assert not any(dataset.get("sql") for dataset in datasets)
+    models = sorted(f"ref('{dataset['table_name']}')" for dataset in datasets)
+    assert exposure["depends_on"] == models
+    (board,) = [yaml.safe_load(path.read_text()) for path in ASSETS.glob("dashboards/*.yaml")]
+    assert exposure["label"] == board["dashboard_title"]
+    assert f"/superset/dashboard/{board['slug']}/" in exposure["url"]
 
 
 def test_the_export_equals_the_files(stack: Stack, tmp_path: Path) -> None:

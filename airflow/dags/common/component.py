@@ -25,12 +25,14 @@ from docker.errors import APIError, NotFound
 from docker.types import Mount
 from requests.exceptions import ConnectionError
 
+from common.lineage import lineage_environment
+
 # The only variables that a process inherits from Airflow, whose environment contains many secrets.
 INHERITED = re.compile(r"DATA_DIR|DBT_\w+|HOME|LANG|TMPDIR|TZ")
 # Settings that each task gets, in a process and in a container. airflow/service.env declares them.
 TASK_SETTINGS = (
     *("ELT_ENV", "DBT_THREADS", "DBT_LOG_LEVEL"),
-    *("BACKDATED_TRANSACTIONS", "UNRECONCILED_BALANCES"),
+    *("BACKDATED_TRANSACTIONS", "UNRECONCILED_BALANCES", "DASHBOARD_URL"),
 )
 # Key of the container's id in Airflow's task state store. All tries of a task share the store.
 CONTAINER_KEY = "container"
@@ -126,7 +128,8 @@ def fail_instead_of_skip() -> Iterator[None]:
 class ProcessTask(BashOperator):
     """Run the program as a process beside Airflow, in the component's own environment.
 
-    The component's folder is $ELT_HOME/<component>, and its environment is the subfolder `.venv`.
+    The component's folder is $ELT_HOME/<component>, and its environment is the subfolder `.venv`. A
+    script in its subfolder `bin` replaces the environment's program of the same name.
     The process can read all files of the user who runs Airflow, so `reads_files` has no effect.
 
     On Linux, the kernel kills the program when the task's process dies. Otherwise the program could
@@ -155,7 +158,7 @@ class ProcessTask(BashOperator):
         path = f"{self.cwd}/.venv/bin:{os.environ['PATH']}"
         self.env = {name: os.environ[name] for name in os.environ if INHERITED.fullmatch(name)}
         self.env |= {"PATH": path, "PYTHONUNBUFFERED": "1", **task_settings()}
-        self.env |= libpq_environment(self.connection)
+        self.env |= libpq_environment(self.connection) | lineage_environment(context)
         return super().get_env(context)
 
     def execute(self, context: Context) -> None:
@@ -166,6 +169,9 @@ class ProcessTask(BashOperator):
             AirflowException: The program ended with another nonzero exit code.
         """
         command = [part for part in self.command if part]
+        if (script := Path(self.cwd or "", "bin", command[0])).exists():
+            # bash may read ~/.bashrc, which can put another Python into PATH.
+            command[:1] = [f"{self.cwd}/.venv/bin/python", str(script)]
         if shutil.which("setpriv"):  # part of util-linux, so on Linux only
             command = ["setpriv", "--pdeathsig", "KILL", *command]
         self.bash_command = "exec " + shlex.join(command)
@@ -229,6 +235,7 @@ class ContainerTask(DockerOperator):
         self.command = [argument for argument in self.command or [] if argument]
         self.environment = task_settings()
         self._private_environment = libpq_environment(self.connection)
+        self._private_environment |= lineage_environment(context)
         try:
             with fail_instead_of_skip():
                 super().execute(context)

@@ -171,12 +171,13 @@ def _load_tables(
     by_table: "dict[str, list[tuple[ChosenFile, Options]]]", wait: float
 ) -> Iterator[int]:
     """Load the files of several tables side by side; yield the worst exit code of each table."""
+    from data_ingestion.lineage import Lineage
     from data_ingestion.load import load_file
     from data_ingestion.postgres.connection import Warehouse
     from data_ingestion.postgres.load_log import GoneLoads
     from data_ingestion.progress import Progress
 
-    progress = Progress()
+    progress, lineage = Progress(), Lineage()
 
     def load_table(name: str) -> int:
         worst, gone = 0, GoneLoads(name)
@@ -184,13 +185,19 @@ def _load_tables(
             for (path, folder), load_options in by_table[name]:
                 try:
                     load_file(
-                        path, load_options, warehouse, folder=folder, progress=progress, gone=gone
+                        path,
+                        load_options,
+                        warehouse,
+                        folder=folder,
+                        progress=progress,
+                        gone=gone,
+                        report=lineage.add,
                     )
                 except InputError as error:
                     worst = max(worst, _report(error))
         return worst
 
-    with ThreadPoolExecutor(TABLES_AT_ONCE) as threads:
+    with lineage, ThreadPoolExecutor(TABLES_AT_ONCE) as threads:
         yield from threads.map(load_table, by_table)
 
 

@@ -16,6 +16,7 @@ the failed load and its rejects, with the same lock and the same rule for load i
 
 import logging
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime
@@ -41,6 +42,7 @@ def load_file(
     folder: Path | None = None,
     progress: Progress | None = None,
     gone: load_log.GoneLoads | None = None,
+    report: Callable[[Path, Load], None] = lambda *_: None,
 ) -> Load | None:
     """Load one file and log the result in one line.
 
@@ -52,6 +54,7 @@ def load_file(
         progress: Shows how much of the file was read.
         gone: The loads that lost all their rows. Share one object between the files of a run, so
             that each load is looked up once.
+        report: Called with the path and the load after a load or a failed load.
 
     Returns:
         The load, or None if the file is already loaded.
@@ -72,10 +75,12 @@ def load_file(
         failed.rows_loaded = failed.rows_duplicate = 0
         failed.first_row_hash = failed.last_row_hash = None
         load_id = warehouse.run(lambda connection: _write_failure(connection, failed))
+        report(path, failed)
         message = _with_hint(str(error), failed, load_id)
         raise InputError(f"{printable(file.name)}: {message}") from error
     if load is not None:
         _log_summary(load, time.monotonic() - started)
+        report(path, load)
     return load
 
 

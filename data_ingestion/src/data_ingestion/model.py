@@ -123,6 +123,7 @@ class Load:
         rejects: The first of the rejects.
         first_row_hash: As in `RowCounts`; None for a failed load.
         last_row_hash: As `first_row_hash`.
+        columns: The table's columns for values; empty if the file has no readable header.
     """
 
     table: str
@@ -143,3 +144,4 @@ class Load:
     rejects: tuple[Reject, ...] = ()
     first_row_hash: str | None = None
     last_row_hash: str | None = None
+    columns: tuple[str, ...] = ()

@@ -85,6 +85,7 @@ def write_rows(
             account = _account(contract, contract.account, reader.preamble, source.path.name)
             columns = Columns((*columns.names, *contract.added), (*columns.fields, width))
         columns, has_rows = tables.open_table(cursor, load.table, columns)
+        load.columns = columns.names
         parsed = (
             _parse(block, columns, width, dialect, contract, account)
             for block in reader.blocks(width)

@@ -106,8 +106,9 @@ def dbt(arguments: argparse.Namespace) -> int:
     if command[:2] == ["docs", "serve"] and "--port" not in command:
         command = [*command, "--port", "8081"]  # dbt's default is Airflow's port, 8080
     environment = environments.developer_environment(Settings.load())
-    program = PROJECT / "dbt" / ".venv" / "bin" / "dbt"
-    return subprocess.run([program, *command], cwd=PROJECT / "dbt", env=environment).returncode
+    folder = PROJECT / "dbt"
+    program = [folder / ".venv" / "bin" / "python", folder / "bin" / "dbt"]
+    return subprocess.run([*program, *command], cwd=folder, env=environment).returncode
 
 
 def dashboard_export(_: argparse.Namespace) -> int:

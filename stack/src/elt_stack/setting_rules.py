@@ -52,6 +52,8 @@ FORMS = {
     "TASK_MEMORY": MEMORY,
     "WAREHOUSE_MEMORY": MEMORY,
     "COMPOSE_PROJECT_NAME": (r"[a-z0-9][a-z0-9_-]*", "a name of a-z, 0-9, - and _"),
+    # Programs that the DAG starts get it as a part of NAMESPACE/JOB/RUN.
+    "OPENLINEAGE_NAMESPACE": (r"[A-Za-z0-9._:-]+", "a name of letters, digits and . _ : -"),
     "SCHEMA_PREFIX": (
         r"[a-z][a-z0-9_]{0,30}_",
         "a name of a-z, 0-9 and _ that ends in _, as alice_",
@@ -60,6 +62,8 @@ FORMS = {
 # Passwords are written unescaped into .env files, database addresses and JSON. These characters
 # need no escaping in any of the three. "=" is one, because secrets of `make env` end in it.
 PASSWORD = re.compile(r"[A-Za-z0-9._~=-]+")
+RECEIVER = re.compile(r"https?://[A-Za-z0-9._:\[\]-]+(/[A-Za-z0-9._~/-]*)?")
+API_KEY = re.compile(r"[A-Za-z0-9._~+/=-]+")  # what RFC 6750 allows in an HTTP header
 # A variable of the shell that is this similar to a setting is a misspelt setting. The limit is
 # high, because the shell has many other variables, such as WAREHOUSE_HOST.
 MISSPELT = 0.9
@@ -153,6 +157,13 @@ def _invalid_value(name: str, value: str) -> Iterator[str]:
             "ALERT_URL contains a quotation mark, a backslash or a control character: "
             "percent-encode it (%22, %5C)"
         )
+    if name == "OPENLINEAGE_URL" and not RECEIVER.fullmatch(value):
+        yield (
+            "OPENLINEAGE_URL is not an address such as http://localhost:5000: correct it, and put "
+            "a login or a key into OPENLINEAGE_API_KEY"
+        )
+    if name == "OPENLINEAGE_API_KEY" and not API_KEY.fullmatch(value):
+        yield "OPENLINEAGE_API_KEY may contain only letters, digits and - . _ ~ + / =: correct it"
     if name == "DAG_SCHEDULE" and value != "none" and not _is_cron(value):
         yield (
             f"DAG_SCHEDULE is {value!r}: set it to a cron expression such as '0 6 * * *', or none"
