@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import random
+import secrets
 import shutil
 from collections import defaultdict
 from collections.abc import Iterator
@@ -93,16 +94,20 @@ def stack():
         for file in (SAMPLE, SAMPLE.with_suffix(".truth.json")):
             shutil.copy(file, folder / "data")
         alerts: list[str] = []
-        listener = listen(alerts)
+        metrics: list[str] = []
+        listeners = [listen(alerts), listen(metrics)]
         environment = stack_environment(folder) | {
-            "ALERT_URL": f"json://127.0.0.1:{listener.server_port}"
+            "ALERT_URL": f"json://127.0.0.1:{listeners[0].server_port}",
+            "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{listeners[1].server_port}",
+            "AIRFLOW_METRICS_PASSWORD": secrets.token_urlsafe(16),
         }
-        isolated = Stack(folder, environment, alerts)
+        isolated = Stack(folder, environment, alerts, metrics)
         try:
             yield isolated
         finally:
             isolated.make("demo-reset", "FORCE=1")
-            listener.shutdown()
+            for listener in listeners:
+                listener.shutdown()
 
 
 @pytest.fixture(scope="session")

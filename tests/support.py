@@ -73,6 +73,7 @@ class Stack:
     folder: Path
     environment: dict[str, str]
     alerts: list[str] = field(default_factory=list)
+    metrics: list[str] = field(default_factory=list)
 
     def make(self, *arguments: str, timeout: float = 300) -> subprocess.CompletedProcess:
         return subprocess.run(
@@ -190,13 +191,14 @@ def task_states(trigger: subprocess.CompletedProcess) -> list[tuple[str, str]]:
     return re.findall(r"[✓✗] (\w+) +(success|failed|upstream_failed) ", trigger.stdout)
 
 
-def listen(alerts: list[str]) -> http.server.HTTPServer:
-    """Start an HTTP server that appends each posted alert to the list."""
+def listen(received: list[str]) -> http.server.HTTPServer:
+    """Start an HTTP server that appends each posted alert or batch of metrics to the list."""
 
     class Listener(http.server.BaseHTTPRequestHandler):
         def do_POST(self):
-            alerts.append(self.rfile.read(int(self.headers["Content-Length"])).decode())
-            self.send_response(204)
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            received.append(body.decode(errors="replace"))
+            self.send_response(200)
             self.end_headers()
 
         def log_message(self, *_):

@@ -53,5 +53,19 @@ def limit_lineage() -> None:
     os.environ["AIRFLOW__OPENLINEAGE__TRANSPORT"] = json.dumps(transport)
 
 
+def turn_on_metrics() -> None:
+    """Send Airflow's metrics to OTEL_EXPORTER_OTLP_ENDPOINT, if it is set.
+
+    Airflow needs a switch of its own in addition to OpenTelemetry's standard variables. A receiver
+    that does not answer must not hold up a task that ends: it sends its last metrics for at most
+    two seconds.
+    """
+    if os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
+        os.environ["AIRFLOW__METRICS__OTEL_ON"] = "True"
+        os.environ.setdefault("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
+        os.environ.setdefault("OTEL_EXPORTER_OTLP_TIMEOUT", "2")
+
+
 die_with_parent()
 limit_lineage()
+turn_on_metrics()

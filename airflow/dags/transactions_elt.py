@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from airflow.sdk import DAG, chain
 
-from common.alerts import failure_notifiers, log_retry
+from common.alerts import alert_callbacks, log_retry
 from common.assets import DASHBOARD, FILES, MARTS, RAW, STAGING
 from common.component import component_task
 from common.schedule import schedule
@@ -63,8 +63,8 @@ with DAG(
         "retry_delay": timedelta(seconds=10),
         "retry_exponential_backoff": True,
         "execution_timeout": timedelta(hours=2),
-        "on_failure_callback": failure_notifiers(),
         "on_retry_callback": log_retry,
+        **alert_callbacks(),
     },
     params=trigger_form(),
     user_defined_macros={"severity_argument": severity_argument},

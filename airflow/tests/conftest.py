@@ -47,6 +47,7 @@ PROGRAM = """#!{python}
 import json, os, sys
 json.dump({{"arguments": sys.argv[1:], "environment": dict(os.environ), "folder": os.getcwd()}},
           open("call.json", "w"))
+print("the first line\\nthe last line")
 sys.exit(int(sys.argv[-1]) if sys.argv[-1].isdecimal() else 0)
 """
 

@@ -284,3 +284,26 @@ def test_init_marts_runs_dbt_only_if_a_model_or_a_column_is_missing(warehouse: W
     assert views().keys() == before.keys()
     staged_source = warehouse.query("reporter", "select source, currency from staging.transactions")
     assert staged_source == [("transactions", "USD")]
+
+
+def test_the_newest_check_of_freshness_is_stored_once_per_source(warehouse: Warehouse) -> None:
+    """A warehouse without a load, then a late load, then a new one. `dbt test` stores nothing."""
+
+    def check() -> list[tuple]:
+        success = warehouse.dbt("source", "freshness").success
+        query = (
+            "select source_name, status, last_load_at = (select max(finished_at) from raw._loads),"
+            " warn_after::text, error_after::text from audit.source_freshness"
+        )
+        return [(success, *row) for row in warehouse.query("transformer", query)]
+
+    limits = ("36:00:00", "3 days")
+    assert check() == [(False, "transactions", "error", None, *limits)]
+    warehouse.load([row("28", 1)], load_id=1)
+    warehouse.query("loader", "update raw._loads set finished_at = now() - interval '40 hours'")
+    assert check() == [(True, "transactions", "warn", True, *limits)]
+    warehouse.load([row("29", 2)], load_id=2)
+    assert check() == [(True, "transactions", "pass", True, *limits)]
+    stored = warehouse.query("reporter", "select checked_at from audit.source_freshness")
+    assert warehouse.dbt("build", *WITHOUT_UNIT_TESTS).success
+    assert warehouse.query("reporter", "select checked_at from audit.source_freshness") == stored

@@ -79,6 +79,7 @@ def test_each_secret_reaches_only_the_components_that_need_it(settings):
         "TRANSFORMER_PASSWORD": {"airflow", "dbt"},
         "REPORTER_PASSWORD": {"superset"},
         "AIRFLOW_DB_PASSWORD": {"airflow"},
+        "AIRFLOW_METRICS_PASSWORD": {"airflow"},
         "AIRFLOW__API__SECRET_KEY": {"airflow"},
         "AIRFLOW__API_AUTH__JWT_SECRET": {"airflow"},
         "AIRFLOW__CORE__FERNET_KEY": {"airflow"},

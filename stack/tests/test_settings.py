@@ -172,6 +172,8 @@ def test_missing_settings_are_named_with_the_command_that_adds_them(project):
         ("COMPOSE_PROJECT_NAME", "Elt", "COMPOSE_PROJECT_NAME is 'Elt': set it to a name of"),
         ("OPENLINEAGE_NAMESPACE", "elt/dev", "OPENLINEAGE_NAMESPACE is 'elt/dev': set it to a"),
         ("SCHEMA_PREFIX", "alice", "SCHEMA_PREFIX is 'alice': set it to a name of"),
+        ("ALERT_REMINDER_DAYS", "weekly", "ALERT_REMINDER_DAYS is 'weekly': set it to a whole"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "localhost:4318", "set it to an address of http or https"),
     ],
 )
 def test_an_invalid_value_is_named(project, monkeypatch, name, value, message):
@@ -354,13 +356,15 @@ def test_the_table_masks_each_secret_and_shows_all_else(project, monkeypatch):
     rows = {row.split()[0]: row.split(maxsplit=1)[1] for row in settings.table().splitlines()}
     assert list(rows) == setting_files.declared_names()
     for name, value in settings.values.items():
-        if setting_files.is_secret(name) or name == "ALERT_URL":
+        if not value:
+            assert rows[name].strip() == "(not set)"
+        elif setting_files.is_secret(name) or name == "ALERT_URL":
             assert value not in settings.table() or value in ("airflow", "admin")
             assert rows[name].startswith("********  ")
         else:
             assert rows[name].startswith(value)
     assert rows["DAG_SCHEDULE"].split("  ")[0] == "0 0 * * *"
-    assert rows["SCHEMA_PREFIX"].strip() == "(not set)"
+    assert not settings["SCHEMA_PREFIX"]
 
 
 @pytest.mark.parametrize("url", ['json://a"b', "json://a\\b", "json://a\nb"])

@@ -14,13 +14,15 @@ import shutil
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
 from airflow.providers.docker.operators.docker import DockerOperator
+from airflow.providers.standard.hooks.subprocess import SubprocessHook, SubprocessResult
 from airflow.providers.standard.operators.bash import BashOperator
 from airflow.sdk import BaseHook, BaseOperator, Context
-from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 from docker.errors import APIError, NotFound
 from docker.types import Mount
 from requests.exceptions import ConnectionError
@@ -110,19 +112,37 @@ def libpq_environment(connection_id: str) -> dict[str, str]:
 
 
 @contextmanager
-def fail_instead_of_skip() -> Iterator[None]:
-    """Fail the task without a retry if the operator raises AirflowSkipException.
+def tell_the_reason(last_line: Callable[[Exception], str]) -> Iterator[None]:
+    """Put the last line of the program's output into the error of the task.
 
     Both operators can map exit codes to the state "skipped" (`skip_on_exit_code`). Neither can map
-    them to the state "failed" without a retry.
+    them to the state "failed" without a retry, so this function does.
+
+    Args:
+        last_line: Returns the last line, given the error of the operator.
 
     Raises:
         AirflowFailException: The operator raised AirflowSkipException.
+        AirflowException: The operator raised another AirflowException.
     """
     try:
         yield
     except AirflowSkipException as skip:
-        raise AirflowFailException("no retry: the log lines above give the reason") from skip
+        raise AirflowFailException(f"no retry: {last_line(skip)}") from skip
+    except AirflowException as error:
+        raise AirflowException(f"{error} Last line: {last_line(error)}") from error
+
+
+class RememberingHook(SubprocessHook):
+    """A SubprocessHook that remembers the last line of the output."""
+
+    last_line = ""
+
+    def run_command(self, *args: Any, **options: Any) -> SubprocessResult:
+        """Run the command, as SubprocessHook does."""
+        result = super().run_command(*args, **options)
+        self.last_line = result.output
+        return result
 
 
 class ProcessTask(BashOperator):
@@ -153,6 +173,11 @@ class ProcessTask(BashOperator):
         self.command = [program(component), *arguments]
         self.connection = connection
 
+    @cached_property
+    def subprocess_hook(self) -> RememberingHook:
+        """The hook that runs the program."""
+        return RememberingHook()
+
     def get_env(self, context: Context) -> dict[str, str]:
         """Return the environment of the program, with the credentials of the connection."""
         path = f"{self.cwd}/.venv/bin:{os.environ['PATH']}"
@@ -175,8 +200,15 @@ class ProcessTask(BashOperator):
         if shutil.which("setpriv"):  # part of util-linux, so on Linux only
             command = ["setpriv", "--pdeathsig", "KILL", *command]
         self.bash_command = "exec " + shlex.join(command)
-        with fail_instead_of_skip():
+        with tell_the_reason(lambda _: self.subprocess_hook.last_line):
             super().execute(context)
+
+
+def last_log_line(error: Exception) -> str:
+    """Return the last line of a container's output, given DockerOperator's error."""
+    lines = getattr(error, "logs", None) or [""]
+    last = lines[-1]
+    return last.decode(errors="replace") if isinstance(last, bytes) else last
 
 
 class ContainerTask(DockerOperator):
@@ -237,7 +269,7 @@ class ContainerTask(DockerOperator):
         self._private_environment = libpq_environment(self.connection)
         self._private_environment |= lineage_environment(context)
         try:
-            with fail_instead_of_skip():
+            with tell_the_reason(last_log_line):
                 super().execute(context)
         finally:
             if self.container is not None:

@@ -54,6 +54,8 @@ FORMS = {
     "COMPOSE_PROJECT_NAME": (r"[a-z0-9][a-z0-9_-]*", "a name of a-z, 0-9, - and _"),
     # Programs that the DAG starts get it as a part of NAMESPACE/JOB/RUN.
     "OPENLINEAGE_NAMESPACE": (r"[A-Za-z0-9._:-]+", "a name of letters, digits and . _ : -"),
+    "ALERT_REMINDER_DAYS": NUMBER,
+    "OTEL_EXPORTER_OTLP_ENDPOINT": (r"https?://[^\s/]+\S*", "an address of http or https"),
     "SCHEMA_PREFIX": (
         r"[a-z][a-z0-9_]{0,30}_",
         "a name of a-z, 0-9 and _ that ends in _, as alice_",
