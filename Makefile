@@ -54,22 +54,24 @@ demo-status: install-stack ## Show the processes, addresses and logins
 
 # `elt compose` runs `docker compose` with the settings of .env.
 # `make up DEV=1` mounts DAGs and configuration from this folder over those in the image.
-COMPOSE := $(ELT) compose -- $(if $(DEV),--file docker-compose.yaml --file docker-compose.dev.yaml)
+# With TLS, `elt` adds docker-compose.tls.yaml to these files.
+COMPOSE := $(if $(DEV),COMPOSE_FILE=docker-compose.yaml:docker-compose.dev.yaml) $(ELT) compose --
 
 .PHONY: up down clean ps build build-all-images populate-db
-up: install-stack ## Build missing images, start the stack and wait until it is healthy (DEV=1 mounts DAGs)
+# --remove-orphans: Caddy stops when TLS is turned off.
+up: install-stack ## Build missing images, start the stack and wait until it is healthy (TLS=1 publishes it, DEV=1 mounts DAGs)
 	@$(ELT) docker-check
 	@docker image inspect $$($(COMPOSE) --profile tasks config --images | grep ^elt/) >/dev/null 2>&1 || \
 	    $(MAKE) --no-print-directory build
-	@$(COMPOSE) up --detach --wait || { $(ELT) docker-explain; exit 1; }
+	@$(COMPOSE) up --detach --wait --remove-orphans || { $(ELT) docker-explain; exit 1; }
 	@$(ELT) addresses
 
 down: install-stack ## Stop the stack and keep its data
-	@$(COMPOSE) --profile tasks down --remove-orphans
+	@TLS=1 $(COMPOSE) --profile tasks down --remove-orphans
 
 clean: install-stack ## Stop the stack and delete its data, after confirmation (FORCE=1 skips it)
 	@$(CONFIRM)
-	@$(COMPOSE) --profile tasks down --remove-orphans --volumes
+	@TLS=1 $(COMPOSE) --profile tasks down --remove-orphans --volumes
 
 ps: install-stack ## Show the containers
 	@$(COMPOSE) ps --all

@@ -1,5 +1,6 @@
 """gunicorn's settings for Superset. The command line sets the address."""
 
+import os
 from pathlib import Path
 
 # Threads suffice, because requests mostly wait for the warehouse. Each further process would need
@@ -14,6 +15,8 @@ keepalive = 5
 # Keep the worker's heartbeat file in memory. A slow disk would block the worker, which updates the
 # file twice a second.
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
+# By default, gunicorn believes the X-Forwarded-Proto of a client on this machine.
+forwarded_allow_ips = os.environ.get("FORWARDED_ALLOW_IPS", "")
 accesslog = None
 errorlog = "-"
 loglevel = "warning"

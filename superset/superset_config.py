@@ -7,6 +7,8 @@ SUPERSET_SECRET_KEY     signs sessions; secret, and the same after a restart
 PGHOST, PGPORT, PGDATABASE, PGUSER, PGPASSWORD   the warehouse, read by libpq
 SUPERSET_CACHE_URL      redis://…; if unset, the cache is files below SUPERSET_HOME
 LOG_LEVEL               DEBUG, INFO, WARN (the default) or ERROR
+SUPERSET_URL            the address that users type
+FORWARDED_ALLOW_IPS     the address of a proxy whose X-Forwarded-For counts; if unset, none does
 COOKIE_SECURE           true: browsers send the session cookie over HTTPS only, and to localhost
 ALLOW_DEMO_LOGINS       true: a weak secret key is accepted
 SHORTEST_KEY            minimum length of a secret key that is not weak (see service.env)
@@ -21,6 +23,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
     from superset.app import SupersetApp
 
 # Keys from Superset's own files and guides, which attackers try first (CVE-2023-27524).
@@ -72,8 +77,8 @@ ALEMBIC_SKIP_LOG_CONFIG = True  # apply LOG_LEVEL to migrations too
 
 # Logins ------------------------------------------------------------------------------------------
 
-# Airflow runs on the same host name, and browsers share cookies between ports. With the same cookie
-# name in both, a login to one would end the session in the other.
+# Airflow runs on the same host name, and browsers share cookies between ports. Airflow's cookie has
+# the name `session`. With this name in both, a login to one would end the session in the other.
 SESSION_COOKIE_NAME = "superset_session"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
@@ -88,9 +93,11 @@ RATELIMIT_ENABLED = True
 RATELIMIT_APPLICATION = None
 AUTH_RATE_LIMITED = True
 AUTH_RATE_LIMIT = "10 per 20 second"
+PROXY = os.environ.get("FORWARDED_ALLOW_IPS")
 
 # Pages -------------------------------------------------------------------------------------------
 
+WEBDRIVER_BASEURL_USER_FRIENDLY = os.environ.get("SUPERSET_URL", "http://localhost:8088")
 # Pages load nothing from other hosts. The policy also blocks the tracking pixel that is compiled
 # into Superset's pages.
 TALISMAN_ENABLED = True
@@ -135,6 +142,25 @@ def ignore_events_of_visitors() -> tuple[str, int] | None:
     return None
 
 
+class BehindProxy:
+    """WSGI middleware: the proxy, and nobody else, says who the client is.
+
+    ENABLE_PROXY_FIX would believe everybody who reaches the port. The proxy replaces the headers
+    that a client sends, so each has one value.
+    """
+
+    def __init__(self, app: WSGIApplication) -> None:
+        from werkzeug.middleware.proxy_fix import ProxyFix
+
+        self.app = app
+        self.forwarded = ProxyFix(app, x_for=1, x_proto=1)
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Handle one request."""
+        app = self.forwarded if environ["REMOTE_ADDR"] == PROXY else self.app
+        return app(environ, start_response)
+
+
 def FLASK_APP_MUTATOR(app: SupersetApp) -> None:  # noqa: N802 - Superset's name
     """Limit and mend the login. Superset calls this function with the new application."""
     # AUTH_RATE_LIMIT alone limits neither the login form nor the login API. The form posts to a
@@ -143,6 +169,8 @@ def FLASK_APP_MUTATOR(app: SupersetApp) -> None:  # noqa: N802 - Superset's name
     for name in ("AuthDBView.login", "SecurityApi.login"):
         views[name] = limit(AUTH_RATE_LIMIT, methods=["POST"])(views[name])
     app.before_request(ignore_events_of_visitors)
+    if PROXY:
+        app.wsgi_app = BehindProxy(app.wsgi_app)
 
 
 # Number format of the dashboard.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import os
 import random
@@ -49,17 +50,30 @@ def find_browser() -> str | None:
 
 
 @pytest.fixture(scope="session")
-def browser():
-    """Yield a headless browser. Without one, tests fail in CI and are skipped elsewhere."""
+def launch():
+    """Yield a function that starts a headless browser with additional options.
+
+    Without a browser on this machine, tests fail in CI and are skipped elsewhere.
+    """
     program = find_browser()
     if program is None:
         (pytest.fail if os.environ.get("CI") else pytest.skip)(NO_BROWSER)
     # Chromium refuses to run its sandbox as root. The tests open only pages of the stack.
-    options = [*QUIET_OPTIONS, *["--no-sandbox"] * (os.geteuid() == 0)]
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=program, args=options)
-        yield running
-        running.close()
+    quiet = [*QUIET_OPTIONS, *["--no-sandbox"] * (os.geteuid() == 0)]
+    with sync_playwright() as playwright, contextlib.ExitStack() as running:
+
+        def launch(*options):
+            browser = playwright.chromium.launch(executable_path=program, args=[*quiet, *options])
+            running.callback(browser.close)
+            return browser
+
+        yield launch
+
+
+@pytest.fixture(scope="session")
+def browser(launch):
+    """Return a headless browser."""
+    return launch()
 
 
 def pytest_terminal_summary(terminalreporter):

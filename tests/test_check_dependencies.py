@@ -58,7 +58,7 @@ def uv_version() -> str:
 
 def test_uv_and_each_base_image_have_one_version():
     assert re.fullmatch(r"[0-9.]+", uv_version())
-    files = [*PROJECT.glob("*/Dockerfile"), PROJECT / "docker-compose.yaml"]
+    files = [*PROJECT.glob("*/Dockerfile"), *PROJECT.glob("docker-compose*.yaml")]
     text = "\n".join(path.read_text() for path in files)
     # The version is a build argument. Without it, a build fails.
     assert set(re.findall(r"uv==(.{14})", text)) == {"${UV_VERSION:?"}
@@ -66,7 +66,13 @@ def test_uv_and_each_base_image_have_one_version():
     assert compose.count("args: [UV_VERSION]") == len(list(PROJECT.glob("*/Dockerfile"))) == 4
     images = re.findall(r"^(?:FROM|\s+image:) (\S+)", text, re.M)
     named = {image for image in images if not image.startswith(("elt/", "*"))}
-    assert named == {"python:3.11-slim-bookworm", "postgres:18", "haproxy:3.0", "redis:8"}
+    assert named == {
+        "python:3.11-slim-bookworm",
+        "postgres:18",
+        "haproxy:3.0",
+        "redis:8",
+        "caddy:2",
+    }
 
 
 @pytest.fixture

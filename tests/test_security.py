@@ -141,7 +141,7 @@ def test_user_pages_require_a_login(anonymous, page):
 
 @pytest.mark.parametrize("header", [
     {"Authorization": "Bearer x.y.z"}, {"Authorization": "Basic YWlyZmxvdzphaXJmbG93"},
-    {"Cookie": "_token=x; airflow_session=x"}, {"X-Forwarded-User": "airflow"},
+    {"Cookie": "_token=x; session=x"}, {"X-Forwarded-User": "airflow"},
     {"REMOTE_USER": "airflow"},
     # A token without a signature.
     # pragma: allowlist nextline secret
@@ -266,11 +266,13 @@ def test_cookies_are_hidden_from_scripts_and_other_sites(stack, anonymous):
     body = urlencode(login | {"csrf_token": token})
     done = anonymous.call("POST", "/auth/login/", body, **headers)
     cookies = [session, *done.headers.get_all("Set-Cookie")]
-    assert {cookie.split("=")[0] for cookie in cookies} == {"airflow_session", "_token"}
+    assert {cookie.split("=")[0] for cookie in cookies} == {"session", "_token"}
     for cookie in cookies:
         flags = {part.strip().lower() for part in cookie.split(";")[1:]}
         assert {"httponly", "samesite=lax"} <= flags, cookie
     assert urlsplit(done.headers["Location"]).netloc in ("", f"127.0.0.1:{anonymous.port}")
+    removed = anonymous.call("GET", "/auth/logout").headers.get_all("Set-Cookie")
+    assert {each.split("=")[0] for each in removed if "Max-Age=0" in each} == {"session", "_token"}
 
 
 @pytest.mark.parametrize("path", ["/auth/token", "/auth/token/cli", "/auth/login/"])

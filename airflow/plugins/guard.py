@@ -53,7 +53,11 @@ class Guard:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        is_login = scope["method"] == "POST" and scope["path"].startswith("/auth/token")
+        # With TLS, Airflow is below /airflow. Clients within the stack need not know.
+        root = scope["root_path"]
+        if not scope["path"].startswith(f"{root}/"):
+            scope = {**scope, "path": root + scope["path"]}
+        is_login = scope["method"] == "POST" and scope["path"].startswith(f"{root}/auth/token")
         client = (scope.get("client") or ("",))[0]
 
         async def send_with_headers(message: Message) -> None:

@@ -9,7 +9,7 @@ from elt_stack import docker
 from elt_stack.environments import ADDRESSES
 from elt_stack.errors import StackError
 from elt_stack.ports import PORTS, free_port
-from elt_stack.setting_files import PROJECT
+from elt_stack.setting_files import PROJECT, declared_names
 from elt_stack.settings import Settings
 from support import DOCKER, elt, use_project, write_env
 
@@ -71,11 +71,11 @@ def test_compose_gets_no_data_folder_if_none_is_set(project, monkeypatch):
 
 def test_a_variable_of_the_shell_does_not_change_the_addresses_of_containers(project, monkeypatch):
     write_data_dir(project, "DATA_DIR=bank")
+    computed = Settings.load().urls
     text = "".join(path.read_text() for path in PROJECT.glob("*/service.env"))
-    optional = {"ALERT_URL", "ALERT_REMINDER_DAYS"}
-    optional |= {"OTEL_EXPORTER_OTLP_ENDPOINT", "AIRFLOW_METRICS_PASSWORD"}
-    assert set(re.findall(r"\$\{(\w+):-", text)) == {*ADDRESSES, *optional}
-    for name in ADDRESSES:
+    found = set(re.findall(r"\$\{(\w+):-", text))
+    assert found - set(declared_names()) == {*ADDRESSES, *computed}
+    for name in (*ADDRESSES, *computed):
         monkeypatch.setenv(name, "elsewhere")
     assert "elsewhere" not in docker.compose_environment(Settings.load()).values()
 

@@ -168,8 +168,11 @@ def compose(arguments: argparse.Namespace) -> int:
 
 
 def addresses(_: argparse.Namespace) -> int:
-    """Show the addresses and logins of the stack."""
-    print(services.addresses(Settings.load()))
+    """Show the addresses and logins of the stack, once Caddy has a certificate for them."""
+    settings = Settings.load()
+    if settings["TLS"]:
+        services.wait_for_caddy(settings)
+    print(services.addresses(settings))
     return 0
 
 

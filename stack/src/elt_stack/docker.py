@@ -9,9 +9,10 @@ import shutil
 import subprocess
 from typing import Any
 
+from elt_stack import tls
 from elt_stack.environments import ADDRESSES
 from elt_stack.errors import StackError
-from elt_stack.ports import PORTS, check_port
+from elt_stack.ports import PORTS, PUBLIC_PORTS, check_port
 from elt_stack.setting_files import PROJECT
 from elt_stack.settings import Settings
 
@@ -33,6 +34,9 @@ def compose_environment(settings: Settings) -> dict[str, str]:
     """
     environment = {name: value for name, value in os.environ.items() if name not in ADDRESSES}
     environment |= {name: value for name, value in settings.values.items() if value}
+    environment |= settings.urls
+    if settings["TLS"]:
+        environment |= tls.compose_variables(settings)
     if settings["DATA_DIR"]:
         environment["DATA_FOLDER"] = str(settings.data_dir)
     return environment
@@ -71,6 +75,14 @@ def explain_failures(settings: Settings) -> str:
             output = (logs.stdout + logs.stderr).strip().splitlines() or ["its log is empty"]
             lines.append(f"{container['Service']}: {output[-1]}")
     return "\n".join(lines)
+
+
+def last_error_of_caddy(settings: Settings) -> str:
+    """Return the last error in Caddy's log, in which each line is a JSON object."""
+    done = _compose(settings, "logs", "--no-log-prefix", "--no-color", "proxy")
+    lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    errors = [each.get("error") or each["msg"] for each in lines if each["level"] == "error"]
+    return errors[-1] if errors else "its log contains no error"
 
 
 def containers(settings: Settings, *options: str) -> list[dict[str, Any]]:
@@ -186,7 +198,10 @@ def _check_ports(settings: Settings) -> None:
         for container in containers(settings)
         for publisher in container.get("Publishers") or []
     }
-    for setting in PORTS:
+    addresses = dict.fromkeys(PORTS, "127.0.0.1")
+    if settings["TLS"]:
+        addresses |= dict.fromkeys(PUBLIC_PORTS, "0.0.0.0")  # noqa: S104 - Caddy's
+    for setting, address in addresses.items():
         port = int(settings[setting])
         if port not in own:
-            check_port(port, setting)
+            check_port(port, setting, address)

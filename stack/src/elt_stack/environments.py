@@ -62,12 +62,16 @@ def service_environment(settings: Settings, component: str) -> dict[str, str]:
     Returns:
         The declared variables, and those that every process of the stack has.
     """
-    values = settings.values | {
-        "WAREHOUSE_HOST": "127.0.0.1",
-        "WAREHOUSE_SERVER_PORT": settings["WAREHOUSE_PORT"],
-        "METADATA_ADDRESS": f"127.0.0.1:{settings['WAREHOUSE_PORT']}",
-        "AIRFLOW_ADDRESS": f"127.0.0.1:{settings['AIRFLOW_PORT']}",
-    }
+    values = (
+        settings.values
+        | settings.urls
+        | {
+            "WAREHOUSE_HOST": "127.0.0.1",
+            "WAREHOUSE_SERVER_PORT": settings["WAREHOUSE_PORT"],
+            "METADATA_ADDRESS": f"127.0.0.1:{settings['WAREHOUSE_PORT']}",
+            "AIRFLOW_ADDRESS": f"127.0.0.1:{settings['AIRFLOW_PORT']}",
+        }
+    )
     declared = dotenv_values(PROJECT / component / "service.env", interpolate=False)
     return _base_environment(settings) | {
         name: "".join(part.resolve(values) for part in parse_variables(REQUIRED.sub("", text)))

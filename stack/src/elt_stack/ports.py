@@ -1,4 +1,4 @@
-"""Loopback ports: the settings that name them, and HTTP sessions with the services behind them."""
+"""The stack's ports: the settings that name them, and HTTP sessions with the services there."""
 
 from __future__ import annotations
 
@@ -8,15 +8,18 @@ import requests
 
 from elt_stack.errors import StackError
 
-PORTS = ("WAREHOUSE_PORT", "AIRFLOW_PORT", "SUPERSET_PORT")  # settings of .env
+# The settings that name a loopback port, and those that name a port of Caddy.
+PORTS = ("WAREHOUSE_PORT", "AIRFLOW_PORT", "SUPERSET_PORT")
+PUBLIC_PORTS = ("HTTP_PORT", "HTTPS_PORT")
 
 
-def check_port(port: int, setting: str) -> None:
-    """Check that a loopback port is free.
+def check_port(port: int, setting: str, address: str = "127.0.0.1") -> None:
+    """Check that a port is free.
 
     Args:
         port: the port's number.
         setting: the setting that chooses this port.
+        address: the address on which the port is used.
 
     Raises:
         StackError: another program listens on the port.
@@ -24,7 +27,9 @@ def check_port(port: int, setting: str) -> None:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", port))
+            probe.bind((address, port))
+        except PermissionError:
+            return  # a port below 1024: the Docker engine may use it, this process may not
         except OSError as error:
             raise StackError(
                 f"port {port} is not free ({error.strerror}): stop the program that uses it, or "

@@ -7,12 +7,15 @@ from typing import Any
 
 import requests
 
+from elt_stack import docker, tls
 from elt_stack.airflow_api import Airflow
+from elt_stack.errors import StackError
 from elt_stack.ports import loopback_session
 from elt_stack.setting_files import WELL_KNOWN
 from elt_stack.settings import Settings
 from elt_stack.supervisor import Supervisor
 
+LONGEST_WAIT_FOR_ACME = 90  # seconds; after a failure, Caddy waits for a minute
 DAG = "transactions_elt"
 DASHBOARD = "/superset/dashboard/monitoring/"
 
@@ -57,6 +60,7 @@ def start(settings: Settings) -> None:
     airflow, supervisor, began = airflow_client(settings), Supervisor(settings), time.monotonic()
     if supervisor.is_running() and airflow.is_healthy():
         return
+    supervisor.check_tls()
     print("starting Postgres, Airflow and Superset …", flush=True)
     supervisor.up(airflow.answers)
     supervisor.wait_for("airflow-scheduler", lambda: airflow.is_healthy() and airflow.has_dag(DAG))
@@ -81,13 +85,28 @@ def wait_for_superset(settings: Settings) -> None:
     Supervisor(settings).wait_for("superset", lambda: superset_answers(settings))
 
 
+def wait_for_caddy(settings: Settings) -> None:
+    """Wait until Caddy has a certificate for PUBLIC_HOST, which takes ACME some seconds.
+
+    Raises:
+        StackError: Caddy got none. The message contains Caddy's last error.
+    """
+    deadline = time.monotonic() + LONGEST_WAIT_FOR_ACME
+    while not tls.is_served(settings):
+        if time.monotonic() > deadline:
+            raise StackError(
+                f"Caddy has no certificate for {settings['PUBLIC_HOST']} yet: "
+                f"{docker.last_error_of_caddy(settings)} (the stack runs, and Caddy tries again)"
+            )
+        time.sleep(0.5)
+
+
 def addresses(settings: Settings) -> str:
     """Return the addresses and logins of the stack, as lines to print."""
-    airflow = f"http://localhost:{settings['AIRFLOW_PORT']}"
-    dashboard = f"http://localhost:{settings['SUPERSET_PORT']}{DASHBOARD}"
+    dashboard = settings.urls["SUPERSET_URL"] + DASHBOARD
     return "\n".join(
         [
-            f"  Airflow    {airflow}   {_login(settings, 'AIRFLOW')}",
+            f"  Airflow    {settings.urls['AIRFLOW_URL']}   {_login(settings, 'AIRFLOW')}",
             f"  Warehouse  localhost:{settings['WAREHOUSE_PORT']}/warehouse   make psql",
             f"  Dashboard  {dashboard}   {_login(settings, 'SUPERSET')}",
         ]

@@ -16,7 +16,12 @@ ROLE_PASSWORDS = ("LOADER_PASSWORD", "TRANSFORMER_PASSWORD", "REPORTER_PASSWORD"
 METADATA_PASSWORDS = ("AIRFLOW_DB_PASSWORD", "SUPERSET_DB_PASSWORD")
 # Logins and passwords that attackers try first. Refused unless ALLOW_DEMO_LOGINS is true.
 WELL_KNOWN = {"airflow", "admin", "postgres", "password", "secret", "changeme", "warehouse"}
-DEFAULTS = {"ALERT_URL": "none"}  # for settings that may be empty
+DEFAULTS = {  # for settings that may be empty
+    "ALERT_URL": "none",
+    "HTTP_PORT": "80",
+    "HTTPS_PORT": "443",
+    "PROXY_SUBNET": "198.18.0.0/24",
+}
 # The key length is declared in superset/service.env, because Superset's container checks it too.
 SHORTEST_KEY = int(dotenv_values(PROJECT / "superset" / "service.env")["SHORTEST_KEY"] or 0)
 # Shortest secret, in characters, by the end of the setting's name.

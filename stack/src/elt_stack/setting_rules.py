@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import filecmp
+import ipaddress
 import os
 import re
 from collections.abc import Iterable, Iterator
@@ -37,6 +38,7 @@ CHOICES = {
     "BACKDATED_TRANSACTIONS": SEVERITY,
     "UNRECONCILED_BALANCES": SEVERITY,
     "LOG_LEVEL": ("DEBUG", "INFO", "WARN", "ERROR"),
+    "TLS": ("0", "1"),
     "COOKIE_SECURE": BOOLEAN,
     "ALLOW_DEMO_LOGINS": BOOLEAN,
     "ALLOW_SAMPLE": BOOLEAN,
@@ -45,7 +47,14 @@ CHOICES = {
 # Settings whose values have a form: the form as a regular expression, and in words.
 NUMBER = (r"[0-9]+", "a whole number of 0 or more")
 MEMORY = (r"[1-9][0-9]*[kmg]", "a whole number with the unit k, m or g, such as 2g")
+LABEL = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"  # of a host name
 FORMS = {
+    # The last label begins with a letter, so that no address is a host name.
+    "PUBLIC_HOST": (
+        rf"(?i)(?=.{{1,253}}$)(?:{LABEL}\.)*(?=[a-z]){LABEL}",
+        "a host name, such as elt.example.com",
+    ),
+    "ACME_CA": (r"https://\S+", "the address of a CA's directory, which begins with https://"),
     "LOADER_MAX_REJECTS": NUMBER,
     "TASK_RETRIES": NUMBER,
     "DBT_THREADS": (r"[1-9][0-9]?", "a whole number from 1 to 99"),
@@ -85,6 +94,8 @@ def invalid_settings(settings: Settings) -> Iterator[str]:
     for name, value in settings.values.items():
         if value:
             yield from _invalid_value(name, value)
+    if settings["TLS"]:
+        yield from _incomplete_tls(settings)
 
 
 def unmet_needs(settings: Settings) -> Iterator[str]:
@@ -110,6 +121,17 @@ def unmet_needs(settings: Settings) -> Iterator[str]:
             f"ALERT_URL is none, and {environment} needs somebody who hears of failures: set it "
             "in .env"
         )
+    if settings["TLS"] and not [*_incomplete_tls(settings)]:
+        from elt_stack import certificate  # only here, because it takes 0.1 s
+
+        yield from certificate.problems(settings)
+
+
+def _incomplete_tls(settings: Settings) -> Iterator[str]:
+    if not settings["PUBLIC_HOST"]:
+        yield "PUBLIC_HOST is missing: set it in .env to the host name that users type"
+    if bool(settings["TLS_CERT_FILE"]) != bool(settings["TLS_KEY_FILE"]):
+        yield "TLS_CERT_FILE and TLS_KEY_FILE belong together: set both, or none for ACME"
 
 
 def _unknown_names(settings: Settings) -> Iterator[str]:
@@ -154,6 +176,11 @@ def _invalid_value(name: str, value: str) -> Iterator[str]:
             f"{name} may contain only letters (A-Z, a-z), digits and - . _ ~ =, which need no "
             "escaping in files and addresses: choose another one in .env"
         )
+    if name == "PROXY_SUBNET" and not _is_subnet(value):
+        yield (
+            f"PROXY_SUBNET is {value!r}: set it to an IPv4 network of 8 or more addresses, such as "
+            "198.18.1.0/24"
+        )
     if name == "ALERT_URL" and re.search(r'["\\\x00-\x1f]', value):
         yield (
             "ALERT_URL contains a quotation mark, a backslash or a control character: "
@@ -170,6 +197,14 @@ def _invalid_value(name: str, value: str) -> Iterator[str]:
         yield (
             f"DAG_SCHEDULE is {value!r}: set it to a cron expression such as '0 6 * * *', or none"
         )
+
+
+def _is_subnet(value: str) -> bool:
+    """Return whether a value is an IPv4 network with room for three services and a gateway."""
+    try:
+        return ipaddress.IPv4Network(value).num_addresses >= 8
+    except ValueError:
+        return False
 
 
 def _is_cron(value: str) -> bool:

@@ -68,6 +68,10 @@ class Settings:
             name: next((source[name] for source in sources if source.get(name)), "")
             for name in declared_names()
         }
+        if values["TLS"] == "0":  # the shell turns off what .env turns on
+            values["TLS"] = ""
+        if values["TLS"]:
+            values["COOKIE_SECURE"] = "true"
         return cls(values, files)
 
     @classmethod
@@ -96,6 +100,8 @@ class Settings:
 
     def origin(self, name: str) -> str:
         """Return where the value of a setting comes from; empty if it has no value."""
+        if name == "COOKIE_SECURE" and self["TLS"]:
+            return "TLS"
         if os.environ.get(name):
             return "the shell"
         files = (file for file, values in self.files.items() if name in values)
@@ -114,6 +120,16 @@ class Settings:
             f"{name:<{names}}  {value:<{values}}  {origin or '(not set)'}"
             for name, value, origin in rows
         )
+
+    @property
+    def urls(self) -> dict[str, str]:
+        """The addresses that users type, by variable, without a slash at the end."""
+        if not self["TLS"]:
+            ports = {"AIRFLOW_URL": self["AIRFLOW_PORT"], "SUPERSET_URL": self["SUPERSET_PORT"]}
+            return {name: f"http://localhost:{port}" for name, port in ports.items()}
+        port = "" if self["HTTPS_PORT"] == "443" else f":{self['HTTPS_PORT']}"
+        public = f"https://{self['PUBLIC_HOST'].lower()}{port}"
+        return {"AIRFLOW_URL": f"{public}/airflow", "SUPERSET_URL": public}
 
     @cached_property
     def state(self) -> Path:

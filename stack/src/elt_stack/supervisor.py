@@ -106,6 +106,15 @@ class Supervisor:
         # A run of the DAG keeps only one core busy, so Superset can start during the first run.
         self._start("superset")
 
+    def check_tls(self) -> None:
+        """Check that no TLS is wanted.
+
+        Raises:
+            StackError: TLS is set.
+        """
+        if self.settings["TLS"]:
+            raise StackError("TLS needs Docker: start the stack with `make up`, or unset TLS")
+
     def start_postgres(self) -> None:
         """Start only the database server. Create missing roles and databases.
 
@@ -113,6 +122,7 @@ class Supervisor:
             StackError: a port is taken, or a step failed.
         """
         settings = self.settings
+        self.check_tls()
         if not self.is_running():
             for setting in PORTS:
                 check_port(int(settings[setting]), setting)
@@ -200,11 +210,12 @@ class Supervisor:
                 return False
 
     def _start_supervisord(self) -> None:
-        settings = self.settings
+        settings, airflow = self.settings, airflow_environment(self.settings)
         # supervisord passes its environment on to each process. `elt exec superset` needs all
         # settings. Airflow runs the code of DAGs, so it must not see other secrets.
-        hidden = [n for n in settings.values if is_secret(n) and not n.startswith("AIRFLOW_")]
-        environment = settings.values | airflow_environment(settings) | {
+        secrets = {name for name in settings.values if is_secret(name)}
+        hidden = [n for n in sorted(secrets - airflow.keys()) if not n.startswith("AIRFLOW_")]
+        environment = settings.values | airflow | {
             "AS_AIRFLOW": shlex.join(["env", *(f"-u{name}" for name in hidden)]),
             "ELT": str(Path(sys.executable).with_name("elt")),
             "LOG_DIR": str(settings.logs),

@@ -1,0 +1,20 @@
+"""Certificates of a host that only the tests know."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import trustme
+
+HOST = "elt.test"
+
+
+def write_certificate(authority: trustme.CA, folder: Path) -> None:
+    """Write a new certificate of the host, with that of the authority, and its key."""
+    issued = authority.issue_cert(HOST)
+    chain = (*issued.cert_chain_pems, authority.cert_pem)
+    (folder / "certificate.pem").write_bytes(b"".join(each.bytes() for each in chain))
+    key = folder / "certificate.key"
+    key.unlink(missing_ok=True)
+    key.touch(mode=0o600)
+    issued.private_key_pem.write_to_path(key)
