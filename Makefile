@@ -225,7 +225,7 @@ test-components: install
 	MAKEFLAGS= $(ELT) with-postgres -- $(MAKE) --no-print-directory \
 	    test-stack test-data-ingestion test-dbt test-airflow test-superset
 
-test-end-to-end: install install-. browser
+test-end-to-end: install install-. browser openid-provider
 	.venv/bin/pytest tests $(MARKED) $(addprefix --ignore=tests/,docker faults platforms)
 
 test-faults-warehouse: install-. install-data_ingestion install-dbt faketime
@@ -251,7 +251,14 @@ test-faults: install install-. install-benchmarks faketime ## Run all fault test
 	    test-faults-stacks test-faults-warehouse test-bad-input; ended=$$?; \
 	    $(PYTHON) scripts/reliability.py $(RELIABILITY_RESULTS) && exit $$ended
 
-.PHONY: browser faketime screenshots
+.PHONY: browser openid-provider faketime screenshots
+openid-provider: tests/openid/node_modules/.package-lock.json
+
+# npm writes this file last.
+tests/openid/node_modules/.package-lock.json: tests/openid/package-lock.json .venv/installed
+	@cd tests/openid && $(abspath .venv/bin/npm) ci --silent --no-audit --no-fund
+	@touch $@
+
 browser:
 	@scripts/get_chromium.sh
 

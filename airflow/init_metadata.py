@@ -1,4 +1,4 @@
-"""Migrate Airflow's metadata database and create the administrator.
+"""Migrate Airflow's metadata database, create the administrator and the account of `elt`.
 
     python init_metadata.py [AIRFLOW ARGUMENTS ...]
 
@@ -50,8 +50,31 @@ def ensure_admin(username: str, password: str) -> None:
             user.password = generate_password_hash(password)
 
 
+def ensure_account_of_elt() -> None:
+    """Create the user as whom the commands of `elt` call Airflow's API, such as `make trigger`.
+
+    `elt` signs its own tokens with Airflow's key (stack/src/elt_stack/airflow_api.py). A token
+    names its user by id, and `elt` cannot look one up. The database numbers its users from 1, so
+    the id 0 is free. The user has no password, so nobody can log in as this user.
+    """
+    with create_session() as session:
+        if session.get(User, 0) is None:
+            role = session.scalar(select(Role).where(Role.name == "User")) or Role(name="User")
+            session.add(
+                User(
+                    id=0,
+                    username="elt",
+                    first_name="The command",
+                    last_name="elt",
+                    email="elt@localhost",
+                    active=True,
+                    roles=[role],
+                )
+            )
+
+
 def main() -> int:
-    """Migrate, create the administrator, then run the Airflow command of the arguments, if any."""
+    """Migrate, create the users, then run the Airflow command of the arguments, if any."""
     try:
         # Keep the login out of the environment of the Airflow command, which does not need it.
         username = os.environ.pop("AIRFLOW_ADMIN_USER")
@@ -60,6 +83,7 @@ def main() -> int:
         print(f"{missing} is not set: see .env.example", file=sys.stderr)
         return 1
     db.upgradedb()
+    ensure_account_of_elt()
     ensure_admin(username, password)
     if len(sys.argv) > 1:
         airflow()  # type: ignore[no-untyped-call]

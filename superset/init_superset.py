@@ -87,6 +87,14 @@ def prepare(app: SupersetApp, files: dict[str, Config], username: str, password:
         app.appbuilder.add_permissions(update_perms=True)
         security.sync_role_definitions()
         import_assets(files, ensure_admin(security, username, password))
+        if os.environ.get("OIDC_ISSUER"):
+            from superset.daos.dataset import DatasetDAO
+
+            uuids = [
+                config["uuid"] for name, config in files.items() if name.startswith("datasets/")
+            ]
+            found = DatasetDAO.find_by_ids(uuids, id_column="uuid", skip_base_filter=True)
+            security.ensure_viewer_role(found)
 
 
 def serve(app: SupersetApp) -> None:

@@ -6,6 +6,7 @@ SUPERSET_DATABASE_URI   the metadata database, which holds dashboards and users
 SUPERSET_SECRET_KEY     signs sessions; secret, and the same after a restart
 PGHOST, PGPORT, PGDATABASE, PGUSER, PGPASSWORD   the warehouse, read by libpq
 SUPERSET_CACHE_URL      redis://…; if unset, the cache is files below SUPERSET_HOME
+OIDC_…                  the sign-in with OpenID Connect (see sign_in.py)
 LOG_LEVEL               DEBUG, INFO, WARN (the default) or ERROR
 SUPERSET_URL            the address that users type
 FORWARDED_ALLOW_IPS     the address of a proxy whose X-Forwarded-For counts; if unset, none does
@@ -77,8 +78,8 @@ ALEMBIC_SKIP_LOG_CONFIG = True  # apply LOG_LEVEL to migrations too
 
 # Logins ------------------------------------------------------------------------------------------
 
-# Airflow runs on the same host name, and browsers share cookies between ports. Airflow's cookie has
-# the name `session`. With this name in both, a login to one would end the session in the other.
+# Airflow runs on the same host name, and browsers share cookies between ports. With the name of
+# Airflow's cookie, `session`, a login to one would end the session in the other.
 SESSION_COOKIE_NAME = "superset_session"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
@@ -94,6 +95,19 @@ RATELIMIT_APPLICATION = None
 AUTH_RATE_LIMITED = True
 AUTH_RATE_LIMIT = "10 per 20 second"
 PROXY = os.environ.get("FORWARDED_ALLOW_IPS")
+# The views that check passwords. AUTH_RATE_LIMIT alone limits neither the login form nor the login
+# API. The form posts to a view that Superset does not limit, and the API has a view of its own.
+PASSWORD_VIEWS = ["AuthDBView.login", "SecurityApi.login"]
+
+# One sign-in for Airflow and Superset (docs/sign-in.md).
+OIDC_IS_ON = bool(os.environ.get("OIDC_ISSUER"))
+if OIDC_IS_ON:
+    from superset_sign_in import SupersetSignIn as CUSTOM_SECURITY_MANAGER  # noqa: F401, N814
+
+    from sign_in import config
+
+    globals().update(config())
+    PASSWORD_VIEWS.remove("AuthDBView.login")  # there is no login form
 
 # Pages -------------------------------------------------------------------------------------------
 
@@ -163,14 +177,16 @@ class BehindProxy:
 
 def FLASK_APP_MUTATOR(app: SupersetApp) -> None:  # noqa: N802 - Superset's name
     """Limit and mend the login. Superset calls this function with the new application."""
-    # AUTH_RATE_LIMIT alone limits neither the login form nor the login API. The form posts to a
-    # view that Superset does not limit, and the API has a view of its own.
     limit, views = app.appbuilder.sm.limiter.limit, app.view_functions
-    for name in ("AuthDBView.login", "SecurityApi.login"):
+    for name in PASSWORD_VIEWS:
         views[name] = limit(AUTH_RATE_LIMIT, methods=["POST"])(views[name])
     app.before_request(ignore_events_of_visitors)
     if PROXY:
         app.wsgi_app = BehindProxy(app.wsgi_app)
+    if OIDC_IS_ON:
+        from superset_sign_in import limit_sessions
+
+        limit_sessions(app)
 
 
 # Number format of the dashboard.

@@ -76,6 +76,14 @@ def browser(launch):
     return launch()
 
 
+@pytest.fixture(scope="session")
+def pictures(request, tmp_path_factory):
+    """Return the folder for the screenshots."""
+    folder = request.config.getoption("pictures") or tmp_path_factory.mktemp("pictures")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
 def pytest_terminal_summary(terminalreporter):
     skipped = terminalreporter.stats.get("skipped", [])
     if any(NO_BROWSER in str(report.longrepr) for report in skipped):

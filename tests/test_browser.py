@@ -35,14 +35,6 @@ def user(browser, stack):
     context.close()
 
 
-@pytest.fixture(scope="module")
-def pictures(request, tmp_path_factory):
-    """Return the folder for the screenshots."""
-    folder = request.config.getoption("pictures") or tmp_path_factory.mktemp("pictures")
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
 def test_the_dashboard_opens_without_errors_on_an_empty_warehouse(user, stack, pictures):
     assert stack.query("select count(*) from raw.transactions") == [(0,)]
     password = stack.environment["SUPERSET_ADMIN_PASSWORD"]

@@ -275,6 +275,23 @@ def test_cookies_are_hidden_from_scripts_and_other_sites(stack, anonymous):
     assert {each.split("=")[0] for each in removed if "Max-Age=0" in each} == {"session", "_token"}
 
 
+def test_logging_out_deletes_every_cookie_of_a_login(stack, anonymous):
+    token, session = open_login_form(anonymous)
+    login = {"username": "airflow", "password": stack.environment["AIRFLOW_ADMIN_PASSWORD"]}
+    body = urlencode(login | {"csrf_token": token})
+    sent = FORM_HEADERS | {"Cookie": session.split(";")[0]}
+    done = anonymous.call("POST", "/auth/login/", body, **sent)
+    cookies = [cookie.split(";")[0] for cookie in done.headers.get_all("Set-Cookie")]
+    names = {cookie.split("=")[0] for cookie in [session, *cookies]}
+    headers = {"Cookie": "; ".join([session.split(";")[0], *cookies])}
+    assert anonymous.call("GET", "/api/v2/dags", **headers).status == 200
+    left = anonymous.call("GET", "/api/v2/auth/logout", **headers)
+    left = anonymous.call("GET", urlsplit(left.headers["Location"]).path, **headers)
+    deleted = [cookie for cookie in left.headers.get_all("Set-Cookie") if "Max-Age=0" in cookie]
+    assert {cookie.split("=")[0] for cookie in deleted} == names
+    assert anonymous.call("GET", "/api/v2/dags", **headers).status == 403  # the token is revoked
+
+
 @pytest.mark.parametrize("path", ["/auth/token", "/auth/token/cli", "/auth/login/"])
 def test_password_guesses_are_rate_limited(anonymous, path):
     # Use a separate loopback address, or the limit would also refuse the logins of other tests.

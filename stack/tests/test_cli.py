@@ -5,6 +5,7 @@ import json
 import threading
 from typing import ClassVar
 
+import jwt
 import pytest
 
 from elt_stack import setting_files
@@ -46,23 +47,25 @@ def test_an_env_file_of_another_encoding_is_named(project):
 
 
 class Airflow(http.server.BaseHTTPRequestHandler):
-    """An Airflow that refuses every login, or accepts one and runs a DAG without tasks.
+    """An Airflow that runs a DAG without tasks.
 
     Attributes:
-        refuses_logins: whether it refuses every login.
+        key: the key that signs the tokens that it accepts.
         conf: the values of the form in the newest trigger.
     """
 
-    refuses_logins = False
+    key = ""
     conf: ClassVar[dict[str, object]] = {}
 
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        if self.refuses_logins:
-            self.answer(401, {"detail": "Invalid credentials"})
-        elif self.path == "/auth/token":
-            self.answer(201, {"access_token": "a token"})
-        elif body["conf"].get("max_rejects", 0) < 0:
+        token = self.headers["Authorization"].removeprefix("Bearer ")
+        try:
+            jwt.decode(token, self.key, algorithms=["HS512"], audience="apache-airflow")
+        except jwt.InvalidSignatureError:
+            self.answer(403, {"detail": "Invalid JWT token"})  # as Airflow says it
+            return
+        if body["conf"].get("max_rejects", 0) < 0:
             self.answer(400, {"detail": "-1 is less than 0\n\nFailed validating"})
         else:
             type(self).conf = body["conf"]
@@ -89,17 +92,20 @@ def airflow(project, monkeypatch):
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     monkeypatch.setenv("AIRFLOW_PORT", str(server.server_port))
+    handler.key = "the key with which Airflow was started, of at least 64 characters"
+    monkeypatch.setenv("AIRFLOW__API_AUTH__JWT_SECRET", handler.key)
     yield handler
     server.shutdown()
     server.server_close()
 
 
-def test_a_refused_login_names_the_user_and_the_setting(airflow):
-    airflow.refuses_logins = True
+def test_a_refused_token_names_the_setting(airflow):
+    airflow.key = "another key, with which Airflow was started, of at least 64 characters"
     done = elt("trigger")
     assert done.returncode == 1
     assert done.output == (
-        "elt: Airflow refuses the login 'airflow': correct AIRFLOW_ADMIN_PASSWORD in .env\n"
+        "elt: Airflow refuses the token of elt: it was started with another "
+        "AIRFLOW__API_AUTH__JWT_SECRET than the one in .env. Restart the stack\n"
     )
 
 

@@ -1,5 +1,6 @@
 """The environments of the components: declared once, for Docker and for plain processes."""
 
+import configparser
 import re
 
 import pytest
@@ -87,7 +88,21 @@ def test_each_secret_reaches_only_the_components_that_need_it(settings):
         "SUPERSET_DB_PASSWORD": {"superset"},
         "SUPERSET_SECRET_KEY": {"superset"},
         "OPENLINEAGE_API_KEY": {"airflow", "data_ingestion", "dbt"},
+        # Airflow's api-server gets it too: see the next test.
+        "OIDC_CLIENT_SECRET": {"superset"},
     }
+
+
+def test_of_airflows_services_only_the_api_server_gets_the_secret_of_the_sign_in():
+    name = "OIDC_CLIENT_SECRET"
+    compose = yaml.safe_load((PROJECT / "docker-compose.yaml").read_text())["services"]
+    having = {service for service, each in compose.items() if name in each.get("environment", {})}
+    assert having == {"airflow-apiserver"}
+    programs = configparser.RawConfigParser()
+    programs.read(PROJECT / "stack" / "supervisord.conf")
+    airflow = {each for each in programs.sections() if each.startswith("program:airflow-")}
+    hidden = {each for each in airflow if f" -u{name} " in programs[each]["command"]}
+    assert airflow - hidden == {"program:airflow-api-server"}
 
 
 def test_superset_gets_the_length_that_elt_checks(settings):

@@ -174,6 +174,14 @@ def test_missing_settings_are_named_with_the_command_that_adds_them(project):
         ("SCHEMA_PREFIX", "alice", "SCHEMA_PREFIX is 'alice': set it to a name of"),
         ("ALERT_REMINDER_DAYS", "weekly", "ALERT_REMINDER_DAYS is 'weekly': set it to a whole"),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "localhost:4318", "set it to an address of http or https"),
+        ("OIDC_ISSUER", "http://login.example.com", "OIDC_ISSUER is 'http://login.example.com'"),
+        ("OIDC_ISSUER", "http://localhost:1@example.com/", "OIDC_ISSUER is 'http://localhost:1@"),
+        ("OIDC_ISSUER", "http://localhost.example.com/", "OIDC_ISSUER is 'http://localhost.ex"),
+        ("OIDC_ISSUER", "https://login.example.com?a=b", "OIDC_ISSUER is 'https://login.exam"),
+        ("OIDC_ISSUER", "login.example.com", "OIDC_ISSUER is 'login.example.com': set it to"),
+        ("OIDC_ADMIN_GROUPS", " , ", "OIDC_ADMIN_GROUPS is ' , ': set it to names of groups"),
+        ("OIDC_SCOPES", "profile", "OIDC_SCOPES is 'profile': set it to scopes, separated"),
+        ("OIDC_SESSION_MINUTES", "0", "OIDC_SESSION_MINUTES is '0': set it to a whole number"),
     ],
 )
 def test_an_invalid_value_is_named(project, monkeypatch, name, value, message):
@@ -181,6 +189,42 @@ def test_an_invalid_value_is_named(project, monkeypatch, name, value, message):
     monkeypatch.setenv(name, value)
     with pytest.raises(StackError, match=re.escape(message)):
         Settings.load()
+
+
+SIGN_IN = {
+    "OIDC_ISSUER": "https://login.example.com/realms/bank",
+    "OIDC_CLIENT_ID": "elt",
+    "OIDC_CLIENT_SECRET": "not-a-real-secret-but-a-long-one",
+    "OIDC_VIEWER_GROUPS": "staff",
+}
+
+
+def test_the_sign_in_is_configured_completely_or_not_at_all(project, monkeypatch):
+    make_env(project)
+    assert not Settings.load()["OIDC_ISSUER"]
+    for name, value in SIGN_IN.items():
+        monkeypatch.setenv(name, value)
+    assert Settings.load()["OIDC_ISSUER"] == SIGN_IN["OIDC_ISSUER"]
+    for name in SIGN_IN:
+        with monkeypatch.context() as changed:
+            changed.delenv(name)
+            missing = r"one of .*OIDC_VIEWER_GROUPS" if name.endswith("GROUPS") else name
+            expected = rf"^the sign-in with OpenID Connect also needs {missing}: set it in .env"
+            with pytest.raises(StackError, match=expected) as refused:
+                Settings.load()
+            assert SIGN_IN["OIDC_CLIENT_SECRET"] not in str(refused.value)
+
+
+def test_the_secret_of_the_sign_in_is_checked_like_the_others(ready, monkeypatch):
+    monkeypatch.setenv("ELT_ENV", "prod")
+    for name in ("AIRFLOW_ADMIN_PASSWORD", "SUPERSET_ADMIN_PASSWORD"):
+        monkeypatch.setenv(name, "long-enough-and-mine")
+    for name, value in SIGN_IN.items():
+        monkeypatch.setenv(name, value)
+    Settings.load(to_start=True)
+    monkeypatch.setenv("OIDC_CLIENT_SECRET", "short")
+    with pytest.raises(StackError, match=r"^OIDC_CLIENT_SECRET is a default or too short"):
+        Settings.load(to_start=True)
 
 
 @pytest.mark.parametrize("environment", ["dev", "test", "prod"])
@@ -352,6 +396,8 @@ def test_the_table_masks_each_secret_and_shows_all_else(project, monkeypatch):
     make_env(project)
     monkeypatch.setenv("ALERT_URL", "slack://token-of-the-team")
     monkeypatch.setenv("OPENLINEAGE_API_KEY", "key-of-the-receiver")
+    for name, value in SIGN_IN.items():
+        monkeypatch.setenv(name, value)
     settings = Settings.load()
     rows = {row.split()[0]: row.split(maxsplit=1)[1] for row in settings.table().splitlines()}
     assert list(rows) == setting_files.declared_names()

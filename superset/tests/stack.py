@@ -52,7 +52,7 @@ EXPORT = """
 import sys
 from pathlib import Path
 from elt_stack.superset_export import export
-print("\\n".join(export(*sys.argv[1:4], Path(sys.argv[4]))))
+export(sys.stdin.buffer.read(), Path(sys.argv[1]))
 """
 
 
@@ -189,10 +189,13 @@ class Stack:
         }
 
     def export(self, folder: Path) -> dict[str, str]:
-        """Export into `folder`, as `make dashboard-export` does. Return the folder's files."""
+        """Export into `folder`, as `make dashboard-export` does. Return the folder's files.
+
+        The archive comes from the running server, which is faster than export_assets.py.
+        """
         python = PROJECT / "stack" / ".venv" / "bin" / "python"
-        login = (LOGIN["username"], LOGIN["password"])
-        command = [python, "-c", EXPORT, self.address, *login, folder]
-        done = subprocess.run(command, capture_output=True, text=True)
+        archive = self.admin().get("/api/v1/assets/export/").content
+        command = [python, "-c", EXPORT, folder]
+        done = subprocess.run(command, input=archive, capture_output=True)
         assert done.returncode == 0, done.stderr
         return texts(folder)

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import jwt
 import requests
 
 from elt_stack.errors import StackError
@@ -17,58 +18,61 @@ from elt_stack.ports import loopback_session
 FINISHED = {"success", "failed", "skipped", "upstream_failed", "removed"}
 # Seconds for which `watch` waits for the api-server. A killed one is usually back in 30 seconds.
 PATIENCE = 180
+# The id of the account that airflow/init_metadata.py creates for this client.
+ACCOUNT = "0"
+VALID_SECONDS = 60  # of a token, which serves one request
 
 
 class UnavailableError(StackError):
     """The api-server does not answer, or answers with a server error: it may be starting."""
 
 
-class LoginError(StackError):
-    """Airflow refuses the login or the token."""
-
-
 class Airflow:
-    """A user's session with an api-server.
+    """A session of the account of `elt` with an api-server.
+
+    It signs its tokens itself, because logins with a password may be off (docs/sign-in.md).
 
     Args:
         address: the api-server's address, such as http://127.0.0.1:8080.
-        user: the name of the user.
-        password: the user's password.
+        key: the key with which Airflow signs tokens, AIRFLOW__API_AUTH__JWT_SECRET.
     """
 
-    def __init__(self, address: str, user: str, password: str) -> None:
+    def __init__(self, address: str, key: str) -> None:
         self.address = address
-        self.login = {"username": user, "password": password}
+        self.key = key
         self.session = loopback_session()
 
+    def _token(self) -> str:
+        """Return a new token, with the claims that Airflow gives its own."""
+        now = int(time.time())
+        claims = {
+            "sub": ACCOUNT,
+            "aud": "apache-airflow",
+            "iat": now,
+            "nbf": now,
+            "exp": now + VALID_SECONDS,
+        }
+        return jwt.encode(claims, self.key, algorithm="HS512")
+
     def _call(self, method: str, path: str, **options: Any) -> dict[str, Any]:
-        """Call the API. Log in first if there is no token, and again if it has expired."""
-        for attempt in range(2):
-            if attempt or "Authorization" not in self.session.headers:
-                token = self._send("POST", "/auth/token", json=self.login)["access_token"]
-                self.session.headers["Authorization"] = f"Bearer {token}"
-            try:
-                return self._send(method, f"/api/v2{path}", **options)
-            except LoginError:
-                if attempt:
-                    raise
-        raise AssertionError("unreachable")
+        headers = {"Authorization": f"Bearer {self._token()}"}
+        return self._send(method, f"/api/v2{path}", headers=headers, **options)
 
     def _send(self, method: str, path: str, **options: Any) -> dict[str, Any]:
         try:
             answer = self.session.request(method, self.address + path, timeout=30, **options)
         except requests.RequestException as error:
             raise UnavailableError(f"Airflow does not answer at {self.address}: {error}") from None
-        if answer.status_code == 401:
-            raise LoginError(
-                f"Airflow refuses the login {self.login['username']!r}: "
-                "correct AIRFLOW_ADMIN_PASSWORD in .env"
-            )
         if not answer.ok:
             try:
                 detail = answer.json()["detail"]
             except (ValueError, KeyError, TypeError):
                 detail = answer.text[:300]
+            if detail == "Invalid JWT token":
+                raise StackError(
+                    "Airflow refuses the token of elt: it was started with another "
+                    "AIRFLOW__API_AUTH__JWT_SECRET than the one in .env. Restart the stack"
+                )
             kind = UnavailableError if answer.status_code >= 500 else StackError
             # After a refused value, further lines of the detail show the schema of the field.
             reason = str(detail).partition("\n")[0]

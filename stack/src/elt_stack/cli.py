@@ -114,9 +114,8 @@ def dbt(arguments: argparse.Namespace) -> int:
 def dashboard_export(_: argparse.Namespace) -> int:
     """Write the dashboard, as it is in Superset now, into superset/assets."""
     settings = Settings.load()
-    address = f"http://127.0.0.1:{settings['SUPERSET_PORT']}"
-    login = settings["SUPERSET_ADMIN_USER"], settings["SUPERSET_ADMIN_PASSWORD"]
-    changed = superset_export.export(address, *login, PROJECT / "superset" / "assets")
+    archive = superset_export.download(settings)
+    changed = superset_export.export(archive, PROJECT / "superset" / "assets")
     print("\n".join(changed) or "superset/assets is up to date")
     return 0
 

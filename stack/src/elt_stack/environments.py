@@ -30,6 +30,8 @@ REQUIRED = re.compile(r":\?[^}]*")
 ADDRESSES = ("WAREHOUSE_HOST", "WAREHOUSE_SERVER_PORT", "METADATA_ADDRESS", "AIRFLOW_ADDRESS")
 # Superset's process also creates the administrator. In Docker, superset-init creates it.
 SUPERSET_LOGIN = ("SUPERSET_ADMIN_USER", "SUPERSET_ADMIN_PASSWORD")
+# Airflow and Superset share this module. It has no environment of its own.
+SIGN_IN = PROJECT / "sign_in"
 
 
 def embedded_server(settings: Settings) -> postgres.Server:
@@ -109,7 +111,7 @@ def airflow_environment(settings: Settings) -> dict[str, str]:
     component = PROJECT / "airflow"
     return service_environment(settings, "airflow") | {
         "PATH": f"{component / '.venv/bin'}:{os.environ['PATH']}",
-        "PYTHONPATH": str(component / "config"),
+        "PYTHONPATH": f"{component / 'config'}:{SIGN_IN}",
         "ELT_HOME": str(PROJECT),
         "ELT_RUNTIME": "process",
         "AIRFLOW_HOME": str(settings.state / "airflow"),
@@ -126,7 +128,7 @@ def superset_environment(settings: Settings) -> dict[str, str]:
     component = PROJECT / "superset"
     return service_environment(settings, "superset") | settings.select(SUPERSET_LOGIN) | {
         "PATH": f"{component / '.venv/bin'}:{os.environ['PATH']}",
-        "PYTHONPATH": str(component),
+        "PYTHONPATH": f"{component}:{SIGN_IN}",
         "SUPERSET_HOME": str(settings.state / "superset"),
     }  # fmt: skip
 

@@ -68,6 +68,15 @@ class Runtime(ABC):
         """
 
     @abstractmethod
+    def superset_python(self, program: str, *arguments: str) -> tuple[list[str], dict[str, str]]:
+        """Return the command line and the environment that run a program beside Superset.
+
+        Args:
+            program: a Python file of the folder `superset`.
+            *arguments: the program's arguments.
+        """
+
+    @abstractmethod
     def free_bytes(self, database: str) -> int:
         """Return the free disk space for the data of a database's server."""
 

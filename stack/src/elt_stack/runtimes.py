@@ -8,6 +8,7 @@ import shutil
 from typing import ClassVar
 
 from elt_stack import docker, services
+from elt_stack.environments import superset_environment
 from elt_stack.errors import StackError
 from elt_stack.postgres import SUPERUSER, WAREHOUSE
 from elt_stack.runtime_base import Runtime
@@ -36,6 +37,11 @@ class ProcessRuntime(Runtime):
 
     def setting_in_use(self, database: str, setting: str) -> str:
         return self.settings[setting]
+
+    def superset_python(self, program: str, *arguments: str) -> tuple[list[str], dict[str, str]]:
+        folder = PROJECT / "superset"
+        command = [str(folder / ".venv" / "bin" / "python"), str(folder / program), *arguments]
+        return command, superset_environment(self.settings)
 
     def free_bytes(self, database: str) -> int:
         return shutil.disk_usage(self.supervisor.server.home).free
@@ -78,6 +84,10 @@ class ContainerRuntime(Runtime):
     def setting_in_use(self, database: str, setting: str) -> str:
         environment = docker.container_environment(self.settings, self.SERVICES[database])
         return environment.get(setting, self.settings[setting])
+
+    def superset_python(self, program: str, *arguments: str) -> tuple[list[str], dict[str, str]]:
+        command = ["docker", "compose", "exec", "-T", "superset", "python", program, *arguments]
+        return command, docker.compose_environment(self.settings)
 
     def free_bytes(self, database: str) -> int:
         df = ("df", "-Pk", "/var/lib/postgresql")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 
@@ -21,12 +22,9 @@ DASHBOARD = "/superset/dashboard/monitoring/"
 
 
 def airflow_client(settings: Settings) -> Airflow:
-    """Return a client of the stack's Airflow, with the administrator's login."""
-    return Airflow(
-        f"http://127.0.0.1:{settings['AIRFLOW_PORT']}",
-        settings["AIRFLOW_ADMIN_USER"],
-        settings["AIRFLOW_ADMIN_PASSWORD"],
-    )
+    """Return a client of the stack's Airflow."""
+    address = f"http://127.0.0.1:{settings['AIRFLOW_PORT']}"
+    return Airflow(address, settings["AIRFLOW__API_AUTH__JWT_SECRET"])
 
 
 def run_dag(settings: Settings, **params: object) -> dict[str, dict[str, Any]]:
@@ -114,7 +112,9 @@ def addresses(settings: Settings) -> str:
 
 
 def _login(settings: Settings, program: str) -> str:
-    """Return a login, with the password only if it is well known and allowed."""
+    """Return how to log in, with the password only if it is well known and allowed."""
+    if settings["OIDC_ISSUER"]:
+        return f"sign in with {urlsplit(settings['OIDC_ISSUER']).netloc}"
     password = settings[f"{program}_ADMIN_PASSWORD"]
     if settings["ALLOW_DEMO_LOGINS"] != "true" or password not in WELL_KNOWN:
         password = f"({program}_ADMIN_PASSWORD in .env)"

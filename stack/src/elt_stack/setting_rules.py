@@ -44,8 +44,12 @@ CHOICES = {
     "ALLOW_SAMPLE": BOOLEAN,
     "REQUIRE_ALERTS": BOOLEAN,
 }
+# The sign-in with OpenID Connect needs these settings, and one of the lists of groups.
+OIDC = ("OIDC_ISSUER", "OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET")
+OIDC_GROUPS = ("OIDC_ADMIN_GROUPS", "OIDC_EDITOR_GROUPS", "OIDC_VIEWER_GROUPS")
 # Settings whose values have a form: the form as a regular expression, and in words.
 NUMBER = (r"[0-9]+", "a whole number of 0 or more")
+GROUPS = (r".*[^, ].*", "names of groups, separated by commas")
 MEMORY = (r"[1-9][0-9]*[kmg]", "a whole number with the unit k, m or g, such as 2g")
 LABEL = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"  # of a host name
 FORMS = {
@@ -65,6 +69,13 @@ FORMS = {
     "OPENLINEAGE_NAMESPACE": (r"[A-Za-z0-9._:-]+", "a name of letters, digits and . _ : -"),
     "ALERT_REMINDER_DAYS": NUMBER,
     "OTEL_EXPORTER_OTLP_ENDPOINT": (r"https?://[^\s/]+\S*", "an address of http or https"),
+    "OIDC_ISSUER": (
+        r"https://[^\s?#@]+|http://(localhost|127\.0\.0\.1)(:[0-9]+)?(/[^\s?#]*)?",
+        "the provider's issuer, an address that begins with https:// and has no ? and no #",
+    ),
+    **dict.fromkeys(OIDC_GROUPS, GROUPS),
+    "OIDC_SCOPES": (r"(.* )?openid( .*)?", "scopes, separated by blanks, with openid among them"),
+    "OIDC_SESSION_MINUTES": (r"[1-9][0-9]{0,3}", "a whole number from 1 to 9999"),
     "SCHEMA_PREFIX": (
         r"[a-z][a-z0-9_]{0,30}_",
         "a name of a-z, 0-9 and _ that ends in _, as alice_",
@@ -91,6 +102,7 @@ def invalid_settings(settings: Settings) -> Iterator[str]:
     yield from _unknown_names(settings)
     yield from _secrets_in_config(settings)
     yield from _missing_values(settings)
+    yield from _incomplete_sign_in(settings)
     for name, value in settings.values.items():
         if value:
             yield from _invalid_value(name, value)
@@ -161,6 +173,19 @@ def _missing_values(settings: Settings) -> Iterator[str]:
         if not settings.values.get(name, "unknown"):
             file = f"config/{settings['ELT_ENV']}.env"
             yield f"{name} missing in {file}: add it, as in config/dev.env"
+
+
+def _incomplete_sign_in(settings: Settings) -> Iterator[str]:
+    if not any(value for name, value in settings.values.items() if name.startswith("OIDC_")):
+        return
+    missing = [name for name in OIDC if not settings[name]]
+    if not any(settings[name] for name in OIDC_GROUPS):
+        missing.append(f"one of {', '.join(OIDC_GROUPS)}")
+    if missing:
+        yield (
+            f"the sign-in with OpenID Connect also needs {' and '.join(missing)}: set it in .env, "
+            "or remove all settings that begin with OIDC_"
+        )
 
 
 def _invalid_value(name: str, value: str) -> Iterator[str]:

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import io
 import re
+import subprocess
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import requests
 import yaml
 
 from elt_stack.errors import StackError
-from elt_stack.ports import loopback_session
+from elt_stack.runtimes import running_runtime
+from elt_stack.setting_files import PROJECT
+from elt_stack.settings import Settings
 from elt_stack.superset_assets import Config, normalise
 
 SLUG = "monitoring"
@@ -25,24 +27,22 @@ KINDS = ("databases", "datasets", "charts", "dashboards")
 NAMES = {"databases": "database_name", "datasets": "table_name", "charts": "slice_name"}
 
 
-def export(address: str, user: str, password: str, folder: Path) -> list[str]:
-    """Write the Monitoring Dashboard, as it is now, into `folder`.
+def export(archive: bytes, folder: Path) -> list[str]:
+    """Write the Monitoring Dashboard of an export into `folder`.
 
     An existing file keeps its name even if its object was renamed in the UI.
 
     Args:
-        address: Superset's address, such as http://127.0.0.1:8088.
-        user: the name of a user who may export.
-        password: the user's password.
+        archive: Superset's export of all its objects.
         folder: the folder of the assets.
 
     Returns:
         The names of the files that changed, relative to `folder`.
 
     Raises:
-        StackError: Superset does not answer, refuses the login, or has no such dashboard.
+        StackError: the export is damaged, or Superset has no such dashboard.
     """
-    objects = _parts_of_dashboard(_objects(_download(address, user, password)))
+    objects = _parts_of_dashboard(_objects(archive))
     known = {
         yaml.safe_load(path.read_text())["uuid"]: path.stem for path in folder.glob("*/*.yaml")
     }
@@ -71,23 +71,26 @@ def _write(folder: Path, texts: dict[str, str]) -> list[str]:
     return sorted(changed)
 
 
-def _download(address: str, user: str, password: str) -> bytes:
-    """Return Superset's export of all its objects, a zip archive."""
-    with loopback_session() as superset:
-        login = {"username": user, "password": password, "provider": "db"}
-        try:
-            answer = superset.post(f"{address}/api/v1/security/login", json=login, timeout=30)
-            if answer.status_code == 401:
-                raise StackError(
-                    f"Superset refuses the login {user!r}: correct SUPERSET_ADMIN_PASSWORD in .env"
-                )
-            answer.raise_for_status()
-            token = {"Authorization": f"Bearer {answer.json()['access_token']}"}
-            answer = superset.get(f"{address}/api/v1/assets/export/", headers=token, timeout=120)
-            answer.raise_for_status()
-        except requests.RequestException as error:
-            raise StackError(f"Superset does not answer at {address}: {error}") from None
-    return answer.content
+def download(settings: Settings) -> bytes:
+    """Return Superset's export of all its objects, a zip archive.
+
+    The export runs beside the server, without a login: passwords may be off (docs/sign-in.md).
+
+    Raises:
+        StackError: no stack is running, or the export failed.
+    """
+    runtime = running_runtime(settings)
+    if runtime is None:
+        raise StackError("nothing is running: start the stack, then export its dashboard")
+    program = ("export_assets.py", settings["SUPERSET_ADMIN_USER"])
+    command, environment = runtime.superset_python(*program)
+    done = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True)
+    if done.returncode != 0:
+        reason = done.stderr.decode(errors="replace").strip().splitlines()[-1:] or [
+            "no reason given"
+        ]
+        raise StackError(f"Superset cannot export its objects: {reason[0]}")
+    return done.stdout
 
 
 def _objects(export: bytes) -> Iterator[tuple[str, Config]]:

@@ -213,8 +213,10 @@ class Supervisor:
         settings, airflow = self.settings, airflow_environment(self.settings)
         # supervisord passes its environment on to each process. `elt exec superset` needs all
         # settings. Airflow runs the code of DAGs, so it must not see other secrets.
+        # supervisord.conf also hides the secret of the sign-in, except from the api-server.
+        needed = airflow.keys() | {"OIDC_CLIENT_SECRET"}
         secrets = {name for name in settings.values if is_secret(name)}
-        hidden = [n for n in sorted(secrets - airflow.keys()) if not n.startswith("AIRFLOW_")]
+        hidden = [n for n in sorted(secrets - needed) if not n.startswith("AIRFLOW_")]
         environment = settings.values | airflow | {
             "AS_AIRFLOW": shlex.join(["env", *(f"-u{name}" for name in hidden)]),
             "ELT": str(Path(sys.executable).with_name("elt")),
