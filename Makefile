@@ -137,7 +137,7 @@ dashboard-export: install-stack ## Save changes made in Superset's UI to superse
 
 ##@ Development
 
-.PHONY: config env install lock lint hooks format test test-docker
+.PHONY: config env install lock lint hooks docs format test test-docker
 config: install-stack ## Show the value of each setting and where it comes from
 	@$(ELT) config
 
@@ -193,6 +193,9 @@ clone:
 
 check-locks: $(UV)
 	@for project in $(PROJECTS); do $(UV) lock --check --quiet --project $$project || exit; done
+
+docs: clone install-. install-stack install-data_ingestion install-dbt ## Build the documentation as a site, and print the address of its first page
+	@.venv/bin/python docs/site/build.py
 
 format: install-. ## Format Python and SQL, and apply the safe fixes of ruff and sqlfluff
 	.venv/bin/ruff check --fix

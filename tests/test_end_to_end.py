@@ -11,6 +11,8 @@ import re
 import shutil
 import signal
 import socket
+import subprocess
+import threading
 import time
 from pathlib import Path
 
@@ -21,7 +23,7 @@ import pytest
 from elt_stack.ports import free_port
 from harness import wait_until
 from lineage import assert_valid, datasets_after, jobs
-from support import HEADER, THRESHOLD, Stack, account_sums, secrets_of, task_states
+from support import HEADER, PROJECT, THRESHOLD, Stack, account_sums, secrets_of, task_states
 
 LINEAGE_KEY = "key-of-the-receiver"
 BACKDATED = "value_date_greater_than_transaction_date"
@@ -104,6 +106,34 @@ def test_staging_holds_the_sums_of_the_file_to_the_cent(stack, truth):
         role="reporter",
     )
     assert {account for (account,) in alerted} == over
+
+
+def test_the_loads_and_the_first_rows_are_shown(stack, truth):
+    raw = stack.make("check-data-raw").stdout
+    assert {str(truth.rows), str(len(truth.distinct))} <= set(re.findall(r"\d+", raw))
+    assert "(1 row)" in raw and "(10 rows)" in raw
+    staging = stack.make("check-data-staging").stdout
+    assert all(account in staging for account in truth.sums)
+    assert staging.count("(10 rows)") == 2  # the accounts, and the first rows
+
+
+def test_the_logs_of_all_processes_are_followed(stack):
+    expected = {path.name for path in (stack.folder / "state" / "logs").glob("*.log")}
+    assert len(expected) > 3
+    seen: set[str] = set()
+    with subprocess.Popen(
+        ["sh", "-c", "make logs"], cwd=PROJECT, env=stack.environment, text=True,
+        stdout=subprocess.PIPE, start_new_session=True,
+    ) as follower:  # fmt: skip
+        end = threading.Timer(30, os.killpg, (follower.pid, signal.SIGTERM))
+        end.start()
+        for line in follower.stdout:
+            seen |= set(re.findall(r"^==> .*/(\S+) <==$", line))
+            if expected <= seen:
+                break
+        end.cancel()
+        os.killpg(follower.pid, signal.SIGTERM)
+    assert expected <= seen
 
 
 def test_a_developers_schemas_leave_those_of_the_dag_alone(stack, truth):

@@ -1,8 +1,9 @@
-"""Make targets that remove data ask first; `make trigger` passes its variables to `elt`."""
+"""Make targets that remove data ask first; other targets pass their variables to `elt`."""
 
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 
 import pytest
@@ -65,6 +66,7 @@ def test_reset_without_data_does_not_ask(tmp_path):
     [
         ([], ""),
         (["FILE=May (2).csv", "FULL_REFRESH=1"], " --file May (2).csv --full-refresh"),
+        (["SOURCE=my_bank"], " --source my_bank"),
         (["DUPLICATES=keep", "MAX_REJECTS=0"], " --duplicates keep --max-rejects 0"),
         (
             ["BACKDATED=warn", "BALANCES=warn"],
@@ -75,3 +77,24 @@ def test_reset_without_data_does_not_ask(tmp_path):
 def test_trigger_passes_its_variables_to_elt(tmp_path, variables, arguments):
     done = make(tmp_path, "trigger", "ELT=echo elt", *variables)
     assert done.stdout.splitlines()[-1] == f"elt trigger{arguments}"
+
+
+def test_restore_passes_its_variables_to_elt(tmp_path):
+    done = make(tmp_path, "restore", "ELT=echo elt", "FROM=a b", "ONLY=warehouse", "FORCE=1")
+    assert done.stdout.splitlines()[-1] == "elt restore --only warehouse --force a b"
+
+
+def test_up_can_mount_the_code_of_this_folder(tmp_path):
+    (tmp_path / "docker").write_text("#!/bin/sh\n")
+    (tmp_path / "docker").chmod(0o755)
+    done = make(tmp_path, "up", "ELT=echo elt", "DEV=1")
+    files = "--file docker-compose.yaml --file docker-compose.dev.yaml"
+    assert f"elt compose -- {files} up --detach --wait" in done.stdout
+
+
+def test_make_alone_prints_each_target_with_its_effect(tmp_path):
+    done = make(tmp_path, "help")
+    assert done.returncode == 0
+    described = re.findall(r"^([a-z-]+):.*## (.+)$", (PROJECT / "Makefile").read_text(), re.M)
+    assert re.findall(r"^  make ([a-z-]+) +(.+)$", done.stdout, re.MULTILINE) == described
+    assert make(tmp_path).stdout == done.stdout

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+
 import psycopg2
 import pytest
 
@@ -74,6 +76,7 @@ def test_a_destroyed_stack_is_restored_completely(stack):
     backup = stack.make("backup")
     assert backup.returncode == 0, backup.stdout
     (folder,) = (stack.folder / "backups").iterdir()
+    subprocess.run(["sha256sum", "--check", "SHA256SUMS"], cwd=folder, check=True)
     assert stack.make("demo-reset", "FORCE=1").returncode == 0
     assert not (stack.folder / "state").exists()
     restore = stack.make("restore", f"FROM={folder}", "FORCE=1")

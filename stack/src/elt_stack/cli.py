@@ -203,7 +203,8 @@ def remove_source(arguments: argparse.Namespace) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    root = argparse.ArgumentParser(prog="elt", description=(__doc__ or "").splitlines()[0])
+    whole_lines = argparse.RawDescriptionHelpFormatter
+    root = argparse.ArgumentParser(prog="elt", description=__doc__, formatter_class=whole_lines)
     commands = root.add_subparsers(dest="name", required=True, metavar="COMMAND")
 
     def add(name: str, function: Command) -> argparse.ArgumentParser:
