@@ -202,11 +202,11 @@ format: install-. ## Format Python and SQL, and apply the safe fixes of ruff and
 	.venv/bin/ruff format
 	.venv/bin/sqlfluff fix dbt/models dbt/tests
 
-# Run three groups of tests, two at a time, because the end-to-end group mostly waits. Each group starts
-# its own Postgres.
-test: install install-. ## Run all tests except the long ones: 8 minutes on two cores
+# Run four groups of tests, two at a time, because the first two mostly wait. Each group starts its own
+# Postgres.
+test: install install-. ## Run all tests except the long ones: 13 minutes on two cores
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target \
-	    test-end-to-end test-components test-faults-warehouse
+	    test-end-to-end test-sign-in test-components test-faults-warehouse
 
 .PHONY: test-all test-long test-long-components
 test-all: test test-long test-docker test-platforms ## Run all tests: 25 minutes (needs a Docker engine, and root on Debian)
@@ -222,14 +222,17 @@ test-long-components: install
 	    (cd data_ingestion && .venv/bin/pytest --numprocesses=2 $(MARKED)) && \
 	    (cd dbt && .venv/bin/pytest --numprocesses=2 $(MARKED))'
 
-.PHONY: test-components test-end-to-end test-faults-warehouse test-faults-stacks test-bad-input
+.PHONY: test-components test-end-to-end test-sign-in test-faults-warehouse test-faults-stacks test-bad-input
 # With an empty MAKEFLAGS, the suites of a group run one after the other, despite --jobs above.
 test-components: install
 	MAKEFLAGS= $(ELT) with-postgres -- $(MAKE) --no-print-directory \
 	    test-stack test-data-ingestion test-dbt test-airflow test-superset
 
-test-end-to-end: install install-. browser openid-provider
-	.venv/bin/pytest tests $(MARKED) $(addprefix --ignore=tests/,docker faults platforms)
+test-end-to-end: install install-. browser
+	.venv/bin/pytest tests $(MARKED) $(addprefix --ignore=tests/,docker faults platforms test_sign_in.py)
+
+test-sign-in: install install-. browser openid-provider
+	.venv/bin/pytest tests/test_sign_in.py
 
 test-faults-warehouse: install-. install-data_ingestion install-dbt faketime
 	.venv/bin/pytest tests/faults $(MARKED)
@@ -293,7 +296,7 @@ budget: install-stack install-data_ingestion ## Rewrite the performance budget o
 	@cd data_ingestion && $(abspath $(ELT)) with-postgres -- .venv/bin/pytest --quiet --renew-budget tests/test_budget.py
 	@git diff --stat -- data_ingestion/tests/budget.json
 
-test-docker: install-stack install-data_ingestion install-. ## Run the tests of the stack in Docker (needs a Docker engine)
+test-docker: install-stack install-data_ingestion install-. browser openid-provider ## Run the tests of the stack in Docker (needs a Docker engine)
 	.venv/bin/pytest tests/docker
 
 .PHONY: test-platforms

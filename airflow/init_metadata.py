@@ -63,10 +63,10 @@ def ensure_account_of_elt() -> None:
             session.add(
                 User(
                     id=0,
-                    username="elt",
+                    username="elt-commands",
                     first_name="The command",
                     last_name="elt",
-                    email="elt@localhost",
+                    email="elt-commands@elt.invalid",
                     active=True,
                     roles=[role],
                 )

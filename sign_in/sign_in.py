@@ -272,14 +272,16 @@ class SignInView(views.AuthOAuthView):
     def explain(self, error: Exception) -> Response:
         """Log why a sign-in failed, and return the page that says it."""
         where = urlsplit(issuer()).netloc
+        # A visitor chooses parts of the text, and must not write further lines into the log.
+        reason = " ".join(str(error).split())[:300]
         if isinstance(error, SignInError):
-            log.warning("sign-in refused: %s", error)
+            log.warning("sign-in refused: %s", reason)
             return self.page(str(error), error.status)
         if isinstance(error, MismatchingStateError):
             log.warning("sign-in failed: the answer of %s belongs to no open sign-in", where)
             return self.page("This sign-in was started elsewhere or too long ago. Try again.", 400)
         if isinstance(error, OAuthError):
-            log.warning("sign-in refused by %s: %s", where, error)
+            log.warning("sign-in refused by %s: %s", where, reason)
             return self.page(f"{where} refused the sign-in.", 403)
         if isinstance(error, requests.RequestException):
             log.error("sign-in failed: %s does not answer: %s", where, error)
@@ -306,7 +308,7 @@ class OpenIdSignIn:
     authoauthview = SignInView
 
     def user_of(self: Any, claims: Claims) -> Any:
-        """Return the user whom an ID token names. Register the user if he is new.
+        """Return the user whom an ID token names. Register a new user.
 
         Raises:
             SignInError: the user may not use this program.

@@ -17,6 +17,7 @@ keepalive = 5
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
 # By default, gunicorn believes the X-Forwarded-Proto of a client on this machine.
 forwarded_allow_ips = os.environ.get("FORWARDED_ALLOW_IPS", "")
+forwarder_headers = ""  # by default, a client behind the proxy may set SCRIPT_NAME
 accesslog = None
 errorlog = "-"
 loglevel = "warning"

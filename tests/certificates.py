@@ -7,11 +7,12 @@ from pathlib import Path
 import trustme
 
 HOST = "elt.test"
+LOGIN_HOST = "login.elt.test"  # of the OpenID provider
 
 
-def write_certificate(authority: trustme.CA, folder: Path) -> None:
-    """Write a new certificate of the host, with that of the authority, and its key."""
-    issued = authority.issue_cert(HOST)
+def write_certificate(authority: trustme.CA, folder: Path, host: str = HOST) -> None:
+    """Write a new certificate of a host, with that of the authority, and its key."""
+    issued = authority.issue_cert(host)
     chain = (*issued.cert_chain_pems, authority.cert_pem)
     (folder / "certificate.pem").write_bytes(b"".join(each.bytes() for each in chain))
     key = folder / "certificate.key"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import ssl
 import subprocess
 import threading
 import time
@@ -33,6 +34,12 @@ KEY_ID = "a-key-for-tests"
 Document = dict[str, Any]
 
 
+def account(name: str, *groups: str, **claims: object) -> Document:
+    """Return an account of the provider."""
+    full_name = {"name": f"{name.title()} Example", "preferred_username": name}
+    return {"claims": full_name | {"groups": list(groups)} | claims}
+
+
 def new_key() -> RSAPrivateKey:
     """Return a key that can sign tokens."""
     return generate_private_key(public_exponent=65537, key_size=2048)
@@ -47,6 +54,9 @@ class Provider:
         accounts: the claims of each account, by its name.
         lies: a function by the last part of a path. It changes the document of the answer.
         client_secret: the secret that the stack shares with the provider.
+        address: the address at which the gateway listens.
+        host: the host name of the issuer, if it is not the address. The issuer then uses TLS.
+        tls: the gateway's certificate, if it has a host name.
     """
 
     folder: Path
@@ -56,9 +66,13 @@ class Provider:
     key: RSAPrivateKey = field(default_factory=new_key)
     port: int = field(default_factory=free_port)
     inner_port: int = field(default_factory=free_port)
+    address: str = "127.0.0.1"
+    host: str = ""
+    tls: ssl.SSLContext | None = None
 
     def __post_init__(self) -> None:
-        self.issuer = f"http://127.0.0.1:{self.port}"
+        self.scheme = "https" if self.tls else "http"
+        self.issuer = f"{self.scheme}://{self.host or self.address}:{self.port}"
         self.process: subprocess.Popen | None = None
         self.gateway: ThreadingHTTPServer | None = None
 
@@ -70,10 +84,17 @@ class Provider:
             self.process = subprocess.Popen([NODE, PROGRAM, settings], stdout=log, stderr=log)
         self.open_gateway()
         deadline = time.monotonic() + 30
-        while requests.get(f"{self.issuer}/jwks", timeout=10).status_code != 200:
+        while not self.answers():
             assert self.process.poll() is None, (self.folder / "provider.log").read_text()
             assert time.monotonic() < deadline
             time.sleep(0.1)
+
+    def answers(self) -> bool:
+        """Return whether the provider answers behind its gateway."""
+        try:
+            return requests.get(f"http://127.0.0.1:{self.inner_port}/jwks", timeout=10).ok
+        except requests.ConnectionError:
+            return False
 
     def write(self, redirect_uris: list[str] | None = None) -> None:
         """Write the provider's settings. It reads changes of the accounts at once."""
@@ -104,7 +125,9 @@ class Provider:
     def open_gateway(self) -> None:
         """Let the stack and browsers reach the provider."""
         handler = type("Handler", (Gateway,), {"provider": self})
-        self.gateway = ThreadingHTTPServer(("127.0.0.1", self.port), handler)
+        self.gateway = ThreadingHTTPServer((self.address, self.port), handler)
+        if self.tls:
+            self.gateway.socket = self.tls.wrap_socket(self.gateway.socket, server_side=True)
         threading.Thread(target=self.gateway.serve_forever, daemon=True).start()
 
     def close_gateway(self) -> None:
@@ -130,6 +153,7 @@ class Gateway(BaseHTTPRequestHandler):
         """Forward a request."""
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         headers = dict(self.headers) | {"Accept-Encoding": "identity"}
+        headers["X-Forwarded-Proto"] = self.provider.scheme
         try:
             answer = requests.request(
                 self.command, f"http://127.0.0.1:{self.provider.inner_port}{self.path}",

@@ -11,14 +11,14 @@ import signal
 import socket
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import psycopg2
 import pytest
 
 from elt_stack.throwaway import throwaway_server
-from harness import LOADER
+from harness import LOADER, wait_until
 from lineage import assert_valid, datasets_after, jobs, receive
 from support import HEADER, PROJECT
 
@@ -66,6 +66,8 @@ class Pipeline:
         return subprocess.Popen(
             command, cwd=PROJECT / "dbt", env=environment, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            # A shell starts background jobs with SIGINT ignored, and children inherit that.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )  # fmt: skip
 
     def load(self, *arguments: str | Path, url: str = "") -> tuple[int, str]:
@@ -79,15 +81,16 @@ class Pipeline:
         output = process.stdout.read()
         return process.wait(), output
 
+    @contextmanager
+    def cursor(self) -> Iterator[psycopg2.extensions.cursor]:
+        """Yield a cursor of the superuser. Its transaction ends with the block."""
+        names = {"host": "HOST", "port": "PORT", "dbname": "DATABASE", "user": "USER"}
+        login = {key: self.server[f"PG{name}"] for key, name in names.items()}
+        with closing(psycopg2.connect(**login, password=self.server["PGPASSWORD"])) as connection:
+            yield connection.cursor()
+
     def query(self, statement: str) -> list[tuple]:
-        with (
-            psycopg2.connect(**{
-                "host": self.server["PGHOST"], "port": self.server["PGPORT"],
-                "dbname": self.server["PGDATABASE"], "user": self.server["PGUSER"],
-                "password": self.server["PGPASSWORD"],
-            }) as connection,
-            connection.cursor() as cursor,
-        ):  # fmt: skip
+        with self.cursor() as cursor:
             cursor.execute(statement)
             return cursor.fetchall()
 
@@ -262,9 +265,14 @@ def test_a_receiver_that_is_away_changes_no_result(pipeline, expected, how):
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 2), (signal.SIGTERM, -15)])
 def test_a_signal_ends_dbt_without_a_pause(pipeline, number, code):
-    with away("silent") as url:
+    with away("silent") as url, pipeline.cursor() as cursor:
+        # The model waits for the lock that its pre-hook takes.
+        model = f'"{pipeline.server["PGDATABASE"]}"."marts"."load_history"'
+        cursor.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", [model])
         process = pipeline.start("transformer", [*DBT, *ONE_MODEL], url)
-        process.stdout.readline()  # dbt is running
+        # dbt ignores a Ctrl-C between its message and its statement, so wait for the statement.
+        waiting = "select from pg_stat_activity where wait_event_type = 'Lock'"
+        wait_until(lambda: process.poll() is not None or pipeline.query(waiting))
         process.send_signal(number)
         output = process.stdout.read()
         assert process.wait() == code, output

@@ -87,9 +87,11 @@ def test_restore_passes_its_variables_to_elt(tmp_path):
 def test_up_can_mount_the_code_of_this_folder(tmp_path):
     (tmp_path / "docker").write_text("#!/bin/sh\n")
     (tmp_path / "docker").chmod(0o755)
-    done = make(tmp_path, "up", "ELT=echo elt", "DEV=1")
-    files = "--file docker-compose.yaml --file docker-compose.dev.yaml"
-    assert f"elt compose -- {files} up --detach --wait" in done.stdout
+    (tmp_path / "elt").write_text('#!/bin/sh\necho "$COMPOSE_FILE: elt $@"\n')
+    (tmp_path / "elt").chmod(0o755)
+    done = make(tmp_path, "up", f"ELT={tmp_path}/elt", "DEV=1")
+    files = "docker-compose.yaml:docker-compose.dev.yaml"
+    assert f"{files}: elt compose -- up --detach --wait" in done.stdout
 
 
 def test_make_alone_prints_each_target_with_its_effect(tmp_path):

@@ -13,7 +13,7 @@ from support import PROJECT
 
 PAGE = (PROJECT / "docs" / "server.md").read_text()
 UNITS = PROJECT / "deploy" / "systemd"
-BLOCKS = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
+BLOCKS = re.findall(r"```(?:sh|ini)\n(.*?)```", PAGE, re.DOTALL)
 
 
 def test_systemd_accepts_the_units(tmp_path):

@@ -189,7 +189,8 @@ class Metrics:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
-        if scope["type"] != "http" or scope["path"] != PATH:
+        # With TLS, Airflow is below /airflow. Caddy does not forward this page.
+        if scope["type"] != "http" or scope["path"].removeprefix(scope["root_path"]) != PATH:
             await self.app(scope, receive, send)
             return
         from prometheus_client import CONTENT_TYPE_LATEST, generate_latest

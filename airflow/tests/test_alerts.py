@@ -1,6 +1,7 @@
 """Tests of messages: when one is sent, what it says, and that no service can hold up a task."""
 
 import http.server
+import importlib
 import json
 import os
 import subprocess
@@ -12,9 +13,6 @@ from types import SimpleNamespace
 
 import pytest
 from airflow.dag_processing.dagbag import DagBag
-
-# The first message of a process imports Apprise, for which a busy machine needs seconds.
-from airflow.providers.apprise.hooks import apprise as _  # noqa: F401
 from airflow.sdk import TaskInstanceState
 from conftest import AIRFLOW
 
@@ -22,6 +20,8 @@ from common import alerts
 from common.alerts import alert_callbacks, compare, within
 from common.findings import Finding, Problem
 
+# The first message of a process imports Apprise, for which a busy machine needs seconds.
+importlib.import_module("airflow.providers.apprise.hooks.apprise")
 NOON = datetime(2026, 11, 29, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
 WEEK = 7 * DAY

@@ -1,8 +1,8 @@
 """Tell an OpenLineage receiver which tables a dbt command read and wrote.
 
 The events come from dbt's artifacts, through the library behind dbt-ol. They contain the SQL of the
-models and the results of the tests, but no rows. A receiver that is away neither fails dbt nor
-delays it for long: a thread sends the events, and dbt's end waits a few seconds at most.
+models and the results of the tests, but no rows. A thread sends the events, so a receiver that is
+away does not fail dbt and delays its end by a few seconds at most.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ from elt_stack.environments import (
 )
 from elt_stack.setting_files import PROJECT, SHORTEST_KEY, declared_names, is_secret
 from elt_stack.settings import Settings
+from elt_stack.supervisor import API_SERVER_ONLY
 
 COMPONENTS = ("airflow", "superset", "data_ingestion", "dbt")
 
@@ -80,7 +81,6 @@ def test_each_secret_reaches_only_the_components_that_need_it(settings):
         "TRANSFORMER_PASSWORD": {"airflow", "dbt"},
         "REPORTER_PASSWORD": {"superset"},
         "AIRFLOW_DB_PASSWORD": {"airflow"},
-        "AIRFLOW_METRICS_PASSWORD": {"airflow"},
         "AIRFLOW__API__SECRET_KEY": {"airflow"},
         "AIRFLOW__API_AUTH__JWT_SECRET": {"airflow"},
         "AIRFLOW__CORE__FERNET_KEY": {"airflow"},
@@ -93,16 +93,21 @@ def test_each_secret_reaches_only_the_components_that_need_it(settings):
     }
 
 
-def test_of_airflows_services_only_the_api_server_gets_the_secret_of_the_sign_in():
-    name = "OIDC_CLIENT_SECRET"
+@pytest.mark.parametrize("name", ["OIDC_CLIENT_SECRET", "AIRFLOW_METRICS_PASSWORD"])
+def test_of_airflows_services_only_the_api_server_gets_its_secrets(name):
     compose = yaml.safe_load((PROJECT / "docker-compose.yaml").read_text())["services"]
     having = {service for service, each in compose.items() if name in each.get("environment", {})}
     assert having == {"airflow-apiserver"}
+    assert name in API_SERVER_ONLY
     programs = configparser.RawConfigParser()
     programs.read(PROJECT / "stack" / "supervisord.conf")
-    airflow = {each for each in programs.sections() if each.startswith("program:airflow-")}
-    hidden = {each for each in airflow if f" -u{name} " in programs[each]["command"]}
-    assert airflow - hidden == {"program:airflow-api-server"}
+    beginnings = {
+        each: programs[each]["command"].split()[0]
+        for each in programs.sections()
+        if each.startswith("program:airflow-")
+    }
+    assert beginnings.pop("program:airflow-api-server") == "%(ENV_AS_API_SERVER)s"
+    assert set(beginnings.values()) == {"%(ENV_AS_AIRFLOW)s"}
 
 
 def test_superset_gets_the_length_that_elt_checks(settings):

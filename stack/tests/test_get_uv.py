@@ -27,7 +27,9 @@ def wheel() -> tuple[str, bytes]:
     system = "macosx_11_0" if sys.platform == "darwin" else system
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as archive:
-        archive.writestr(f"uv-{VERSION}.data/scripts/uv", "#!/bin/sh\necho it runs\n")
+        # ZipInfo has a fixed date. With the time of day, two archives could differ.
+        program = zipfile.ZipInfo(f"uv-{VERSION}.data/scripts/uv")
+        archive.writestr(program, "#!/bin/sh\necho it runs\n")
     name = f"uv-{VERSION}-py3-none-{system}_{platform.machine()}.whl"
     return name, content.getvalue()
 

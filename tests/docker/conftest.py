@@ -110,6 +110,7 @@ def tls_settings(authority, tmp_path_factory) -> dict[str, str]:
         "IMAGE_TAG": os.environ.get("IMAGE_TAG", "test"),
         "ALERT_URL": "json://127.0.0.1:9",  # prod demands an address; nobody listens there
         "PUBLIC_HOST": HOST,
+        "AIRFLOW_METRICS_PASSWORD": secrets.token_urlsafe(16),
         "TLS_CERT_FILE": str(folder / "certificate.pem"),
         "TLS_KEY_FILE": str(folder / "certificate.key"),
         "HTTP_PORT": str(free_port()),

@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 from conftest import DockerStack
+
 from environments import (
     check_programs,
     check_run,
@@ -14,7 +15,6 @@ from environments import (
     expected_settings,
     write_bank_file,
 )
-
 from support import PROJECT, docker, stack_environment, temporary_folder
 
 BYTES = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30}

@@ -14,6 +14,7 @@ import socket
 import ssl
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +24,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from playwright.sync_api import expect
 
-from certificates import HOST, write_certificate
+from certificates import HOST, LOGIN_HOST, write_certificate
+from identity import Provider, account
 from pages import DASHBOARD, TIMEOUT, Browser
 from support import docker, superset_api, task_states
 
@@ -96,17 +98,23 @@ def url(tls_stack) -> str:
 
 @pytest.fixture(scope="module")
 def user(launch, tls_stack, authority, url):
-    """Yield a browser session without a login, in a browser that trusts only the authority."""
+    """Return a browser session without a login, in a browser that trusts only the authority."""
+    return new_user(launch(f"--host-resolver-rules=MAP {HOST} 127.0.0.1", trust(authority)), url)
+
+
+def trust(authority) -> str:
+    """Return the option with which Chromium trusts an authority."""
     certificate = x509.load_pem_x509_certificate(authority.cert_pem.bytes())
     key = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    browser = launch(
-        f"--host-resolver-rules=MAP {HOST} 127.0.0.1",
-        "--ignore-certificate-errors-spki-list="
-        + base64.b64encode(hashlib.sha256(key).digest()).decode(),
-    )
+    digest = base64.b64encode(hashlib.sha256(key).digest()).decode()
+    return f"--ignore-certificate-errors-spki-list={digest}"
+
+
+def new_user(browser, url: str) -> Browser:
+    """Return a new session of a browser."""
     context = browser.new_context(locale="en-US", viewport={"width": 1440, "height": 900})
     context.set_default_timeout(TIMEOUT)
-    yield Browser(context, f"{url}/airflow", url)
+    return Browser(context, f"{url}/airflow", url)
 
 
 def test_up_prints_the_public_addresses(tls_stack, url):
@@ -171,14 +179,15 @@ def test_every_answer_demands_https_for_a_year(visitor, path):
     assert answer.headers.get_all("Strict-Transport-Security") == ["max-age=31536000"]
 
 
-def test_the_execution_api_is_for_tasks_only(visitor, tls_stack):
-    paths = [f"/airflow{middle}execution/health" for middle in ("/", "//", "/x/../")]
-    paths.append("/airflow/%65xecution/health")
-    assert {visitor.call("GET", path).status for path in paths} == {404}
+@pytest.mark.parametrize(("path", "status"), [("execution/health", 200), ("metrics", 401)])
+def test_an_internal_page_is_at_the_loopback_port_only(visitor, tls_stack, path, status):
+    public = [f"/airflow{middle}{path}" for middle in ("/", "//", "/x/../")]
+    public.append(f"/airflow/%{ord(path[0]):x}{path[1:]}")
+    assert {visitor.call("GET", each).status for each in public} == {404}
     port = tls_stack.environment["AIRFLOW_PORT"]
     with closing(http.client.HTTPConnection("127.0.0.1", port)) as connection:
-        connection.request("GET", "/execution/health")
-        assert connection.getresponse().status == 200
+        connection.request("GET", f"/{path}")
+        assert connection.getresponse().status == status
 
 
 def test_a_triggered_run_succeeds(tls_stack):
@@ -373,6 +382,86 @@ def test_caddy_gets_a_certificate_by_acme(tls_stack, visitor, tmp_path):
     issued = x509.load_der_x509_certificate(served(visitor))
     assert "Caddy" in issued.issuer.rfc4514_string()
     assert visitor.call("GET", "/login/").status == 200
+
+
+@pytest.fixture(scope="module")
+def provider(authority, tmp_path_factory) -> Iterator[Provider]:
+    """Yield a running OpenID provider, at an address of this machine that containers reach."""
+    bridge = json.loads(docker("network", "inspect", "bridge"))[0]["IPAM"]["Config"][0]
+    folder, context = tmp_path_factory.mktemp("openid"), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    write_certificate(authority, folder, LOGIN_HOST)
+    context.load_cert_chain(folder / "certificate.pem", folder / "certificate.key")
+    provider = Provider(
+        folder,
+        {"vera": account("vera", "elt-viewers"), "norbert": account("norbert", "staff")},
+        address=bridge["Gateway"], host=LOGIN_HOST, tls=context,
+    )  # fmt: skip
+    yield provider
+    provider.stop()
+
+
+def with_sign_in(stack, provider: Provider, folder: Path) -> dict[str, str]:
+    """Return the settings of a stack whose users sign in at a provider of the tests' authority."""
+    authority = Path(stack.environment["TLS_CERT_FILE"]).parent / "authority.pem"
+    service = {
+        "extra_hosts": [f"{LOGIN_HOST}:{provider.address}"],
+        "volumes": [f"{authority}:/authority.pem:ro"],
+        "environment": {"REQUESTS_CA_BUNDLE": "/authority.pem"},
+    }
+    services = dict.fromkeys(("airflow-apiserver", "superset"), service)
+    (folder / "sign-in.yaml").write_text(json.dumps({"services": services}))
+    return {
+        "COMPOSE_FILE": f"docker-compose.yaml:{folder}/sign-in.yaml",
+        "OIDC_ISSUER": provider.issuer,
+        "OIDC_CLIENT_ID": "elt",
+        "OIDC_CLIENT_SECRET": provider.client_secret,
+        "OIDC_VIEWER_GROUPS": "elt-viewers",
+    }
+
+
+def sign_in(page, name: str = "") -> None:
+    """Use the one button of a login page, and sign in at the provider if a name is given."""
+    expect(page.locator("input")).to_have_count(0)  # no form for a password
+    page.get_by_role("link", name=re.compile("Sign in with")).click()
+    if name:
+        page.locator("input[name=login]").fill(name)
+        page.locator("input[name=password]").fill("any")
+        page.get_by_role("button").click()
+
+
+def test_one_sign_in_opens_both_programs(
+    tls_stack, visitor, provider, authority, url, launch, tmp_path, pictures
+):
+    provider.start([f"{url}{path}/oauth-authorized/oidc" for path in ("", "/airflow/auth")])
+    environment = tls_stack.environment | with_sign_in(tls_stack, provider, tmp_path)
+    up = replace(tls_stack, environment=environment).make("up")
+    assert up.returncode == 0, up.stdout
+    body = {"username": "airflow", "password": environment["AIRFLOW_ADMIN_PASSWORD"]}
+    assert visitor.call("POST", "/airflow/auth/token", body).status == 401
+
+    rules = f"MAP {HOST} 127.0.0.1, MAP {LOGIN_HOST} {provider.address}"
+    browser = launch(f"--host-resolver-rules={rules}", trust(authority))
+    vera = new_user(browser, url)
+    page = vera.page
+    page.goto(vera.superset + DASHBOARD)
+    page.screenshot(path=pictures / "tls-sign-in.png")
+    sign_in(page, "vera")
+    page.wait_for_url(f"{vera.superset}{DASHBOARD}*")  # the page that the visitor wanted
+    vera.wait_for_charts()
+    page.screenshot(path=pictures / "tls-dashboard.png")
+    page.goto(f"{vera.airflow}/dags/transactions_elt")
+    sign_in(page)  # the provider asks for no password
+    page.wait_for_url(f"{vera.airflow}/dags/transactions_elt")
+    expect(page.get_by_text("transform_data").first).to_be_visible(timeout=TIMEOUT)
+    page.screenshot(path=pictures / "tls-airflow.png")
+    assert {each["secure"] for each in page.context.cookies(url)} == {True}
+
+    norbert = new_user(browser, url)
+    for address in (norbert.superset + DASHBOARD, f"{norbert.airflow}/dags"):
+        norbert.page.goto(address)
+        sign_in(norbert.page, "norbert" if address.endswith(DASHBOARD) else "")
+        expect(norbert.page.get_by_role("alert")).to_contain_text("none of your groups may use")
+    norbert.page.screenshot(path=pictures / "tls-kept-out.png")
 
 
 def test_down_removes_everything_that_was_started(tls_stack):

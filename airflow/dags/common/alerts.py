@@ -1,10 +1,11 @@
-"""Tell people about changes of state, through the service that ALERT_URL names.
+"""Send messages about problems to the service that ALERT_URL names.
 
-After each task, a callback compares what is wrong with what was told. It sends one message per kind
-of problem when something new is wrong, when something is fine again, and as a reminder. A run that
-a person has triggered tells all that is wrong, because that person waits for the answer.
+After each task, a callback compares the problems with those that were reported before. It sends one
+message per kind of problem when a problem is new, has changed or has ended, and as a reminder.
+After a run that a person has triggered, it reports all problems, because that person waits for
+them.
 
-What was told is kept in Airflow's variables `alert_<kind>`, so it survives restarts. It is written
+Airflow's variables `alert_<kind>` keep the reported problems across restarts. A variable is written
 only after the service has accepted the message, so the next run repeats a lost message.
 
 A callback never fails a task. It lasts at most NUMBERS_LIMIT + SENDING_LIMIT seconds, whatever the
@@ -250,7 +251,10 @@ def send(connection: Any, kind: str, title: str, lines: list[str]) -> None:
     from apprise import Apprise, NotifyFormat, NotifyType
 
     service, muted = Apprise(), Muted()
-    logging.getLogger("apprise").addFilter(muted)
+    # At the level DEBUG, urllib3 logs the path of the address, which may be a token.
+    loggers = [logging.getLogger(name) for name in ("apprise", "urllib3.connectionpool")]
+    for logger in loggers:
+        logger.addFilter(muted)
     try:
         AppriseHook(CONNECTION).set_config_from_conn(connection, service)
         accepted = service.notify(
@@ -260,7 +264,8 @@ def send(connection: Any, kind: str, title: str, lines: list[str]) -> None:
             body_format=NotifyFormat.TEXT,
         )
     finally:
-        logging.getLogger("apprise").removeFilter(muted)
+        for logger in loggers:
+            logger.removeFilter(muted)
     if not service:
         raise ConnectionError("ALERT_URL is no address that Apprise knows")
     if not accepted:

@@ -40,8 +40,9 @@ class Lineage:
     def __enter__(self) -> "Lineage":
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not KeyboardInterrupt:
+            self.close()
 
     def add(self, path: Path, load: Load) -> None:
         """Send the events of a load that has ended."""

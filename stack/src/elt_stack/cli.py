@@ -42,13 +42,13 @@ def up(_: argparse.Namespace) -> int:
 
 def down(_: argparse.Namespace) -> int:
     """Stop the stack, keep its data."""
-    print("stopped" if Supervisor(Settings.load()).down() else "nothing was running")
+    print("stopped" if Supervisor(Settings.read()).down() else "nothing was running")
     return 0
 
 
 def reset(_: argparse.Namespace) -> int:
     """Stop the stack, delete all its data."""
-    Supervisor(Settings.load()).reset()
+    Supervisor(Settings.read()).reset()
     print("stopped, and all its data deleted")
     return 0
 

@@ -26,7 +26,8 @@ DEFAULTS = {  # for settings that may be empty
 SHORTEST_KEY = int(dotenv_values(PROJECT / "superset" / "service.env")["SHORTEST_KEY"] or 0)
 # Shortest secret, in characters, by the end of the setting's name.
 SHORTEST = {
-    "OPENLINEAGE_API_KEY": 1,  # its receiver makes it
+    "OPENLINEAGE_API_KEY": 1,  # the receiver makes it
+    "OIDC_CLIENT_SECRET": 1,  # the provider makes it
     "_PASSWORD": 12,
     "_KEY": SHORTEST_KEY,
     "_SECRET": SHORTEST_KEY,

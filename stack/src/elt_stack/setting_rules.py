@@ -68,7 +68,7 @@ FORMS = {
     # Programs that the DAG starts get it as a part of NAMESPACE/JOB/RUN.
     "OPENLINEAGE_NAMESPACE": (r"[A-Za-z0-9._:-]+", "a name of letters, digits and . _ : -"),
     "ALERT_REMINDER_DAYS": NUMBER,
-    "OTEL_EXPORTER_OTLP_ENDPOINT": (r"https?://[^\s/]+\S*", "an address of http or https"),
+    "OTEL_EXPORTER_OTLP_ENDPOINT": (r"https?://[^\s/@]+(/\S*)?", "an address of http or https"),
     "OIDC_ISSUER": (
         r"https://[^\s?#@]+|http://(localhost|127\.0\.0\.1)(:[0-9]+)?(/[^\s?#]*)?",
         "the provider's issuer, an address that begins with https:// and has no ? and no #",
@@ -89,6 +89,7 @@ API_KEY = re.compile(r"[A-Za-z0-9._~+/=-]+")  # what RFC 6750 allows in an HTTP 
 # A variable of the shell that is this similar to a setting is a misspelt setting. The limit is
 # high, because the shell has many other variables, such as WAREHOUSE_HOST.
 MISSPELT = 0.9
+OTHER_PROGRAMS = ("AIRFLOW__", "COMPOSE_", "DOCKER_", "OTEL_")  # their variables may look similar
 
 
 def nearest(name: str, names: Iterable[str], similarity: float = 0.6) -> str:
@@ -152,6 +153,8 @@ def _unknown_names(settings: Settings) -> Iterator[str]:
         for name in values.keys() - set(names):
             yield f"{name} in {file} is no setting: correct or remove it{nearest(name, names)}"
     for name in os.environ.keys() - set(names):
+        if name.startswith(OTHER_PROGRAMS):
+            continue
         if meant := nearest(name, names, MISSPELT):
             yield f"{name} in the shell is no setting: correct or unset it{meant}"
 
@@ -218,6 +221,8 @@ def _invalid_value(name: str, value: str) -> Iterator[str]:
         )
     if name == "OPENLINEAGE_API_KEY" and not API_KEY.fullmatch(value):
         yield "OPENLINEAGE_API_KEY may contain only letters, digits and - . _ ~ + / =: correct it"
+    if name == "AIRFLOW_ADMIN_USER" and value == "elt-commands":
+        yield "AIRFLOW_ADMIN_USER is the account of the command elt: choose another name in .env"
     if name == "DAG_SCHEDULE" and value != "none" and not _is_cron(value):
         yield (
             f"DAG_SCHEDULE is {value!r}: set it to a cron expression such as '0 6 * * *', or none"

@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 import xmlrpc.client
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,14 @@ from elt_stack.settings import Settings
 
 # A socket path has at most 107 bytes (sun_path on Linux), and supervisord first adds a suffix.
 LONGEST_SOCKET_PATH = 100
+
+# Secrets that only Airflow's api-server needs: no service.env declares them.
+API_SERVER_ONLY = {"AIRFLOW_ADMIN_PASSWORD", "AIRFLOW_METRICS_PASSWORD", "OIDC_CLIENT_SECRET"}
+
+
+def without(names: Iterable[str]) -> str:
+    """Return the beginning of a command line that runs a program without these variables."""
+    return shlex.join(["env", *(f"-u{name}" for name in sorted(names))])
 
 
 def last_line(log: Path) -> str:
@@ -213,12 +221,10 @@ class Supervisor:
         settings, airflow = self.settings, airflow_environment(self.settings)
         # supervisord passes its environment on to each process. `elt exec superset` needs all
         # settings. Airflow runs the code of DAGs, so it must not see other secrets.
-        # supervisord.conf also hides the secret of the sign-in, except from the api-server.
-        needed = airflow.keys() | {"OIDC_CLIENT_SECRET"}
-        secrets = {name for name in settings.values if is_secret(name)}
-        hidden = [n for n in sorted(secrets - needed) if not n.startswith("AIRFLOW_")]
+        foreign = {name for name in settings.values if is_secret(name)} - airflow.keys()
         environment = settings.values | airflow | {
-            "AS_AIRFLOW": shlex.join(["env", *(f"-u{name}" for name in hidden)]),
+            "AS_AIRFLOW": without(foreign),
+            "AS_API_SERVER": without(foreign - API_SERVER_ONLY),
             "ELT": str(Path(sys.executable).with_name("elt")),
             "LOG_DIR": str(settings.logs),
             "POSTGRES_COMMAND": shlex.join(self.server.command()),
