@@ -209,7 +209,7 @@ test: install install-. ## Run all tests except the long ones: 13 minutes on two
 	    test-end-to-end test-sign-in test-components test-faults-warehouse
 
 .PHONY: test-all test-long test-long-components
-test-all: test test-long test-docker test-platforms ## Run all tests: 25 minutes (needs a Docker engine, and root on Debian)
+test-all: test test-long test-docker test-platforms ## Run all tests: 40 minutes (needs a Docker engine, and root on Debian)
 
 # Run the tests with the pytest marker `long`, in the groups of `make test`.
 test-long: MARKED := -m long

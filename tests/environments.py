@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import re
 import urllib.request
-from collections import defaultdict
-from decimal import Decimal
-from pathlib import Path
 
-from support import PROJECT, SAMPLE, Stack, account_sums, airflow_api, amount, task_states
+from harness import TASKS, ExpectedRows, new_file
+from support import PROJECT, Stack, airflow_api, task_states
 
 SETTING = re.compile(r"^([A-Z][A-Z0-9_]*)=(.*)$", re.MULTILINE)
-TASKS = ("parse_and_populate_csv", "transform_data", "test_transformed_data")
 
 
 def read(file: str) -> dict[str, str]:
@@ -36,20 +32,6 @@ def shown(stack: Stack) -> dict[str, tuple[str, str]]:
     assert config.returncode == 0, config.stdout
     rows = re.findall(r"^([A-Z][A-Z0-9_]*)  +(.*?)  +(\S.*)$", config.stdout, re.MULTILINE)
     return {name: (value, origin) for name, value, origin in rows}
-
-
-def write_bank_file(folder: Path) -> dict[str, tuple[Decimal, Decimal]]:
-    """Write a file that is not the sample; return withdrawals and deposits by account."""
-    with SAMPLE.open(newline="") as file:
-        header, *rows = csv.reader(file)
-    rows = rows[:1000]
-    with (folder / "transactions_of_the_bank.csv").open("w", newline="") as file:
-        csv.writer(file).writerows([header, *rows])
-    sums = defaultdict(lambda: (Decimal(0), Decimal(0)))
-    for row in {tuple(row) for row in rows}:
-        withdrawn, deposited = sums[row[0].rstrip("'")]
-        sums[row[0].rstrip("'")] = withdrawn + amount(row[5]), deposited + amount(row[6])
-    return dict(sums)
 
 
 def cookies(port: str, path: str) -> list[str]:
@@ -84,8 +66,11 @@ def check_programs(stack: Stack) -> None:
         assert secure == [expected["COOKIE_SECURE"] == "true"] * len(found), found
 
 
-def check_run(stack: Stack, sums: dict[str, tuple[Decimal, Decimal]]) -> None:
-    """Run the DAG, and compare staging with the file to the cent."""
+def check_run(stack: Stack) -> None:
+    """Run the DAG on a file that is not the sample, and compare all rows and sums with the file."""
+    expected = ExpectedRows()
+    expected.add(new_file(stack, seed=1, rows=1000))
     trigger = stack.make("trigger", "BACKDATED=warn")
     assert dict(task_states(trigger)) == dict.fromkeys(TASKS, "success"), trigger.stdout
-    assert account_sums(stack) == sums
+    assert expected.compare(stack) == (0, 0)
+    expected.assert_sums(stack)

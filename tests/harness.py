@@ -11,6 +11,7 @@ import contextlib
 import csv
 import json
 import os
+import signal
 import subprocess
 import time
 from collections import Counter, defaultdict
@@ -103,6 +104,11 @@ class ExpectedRows:
         expected = {account: tuple(sums) for account, sums in self.sums.items()}
         for relation in ("staging.transactions", "marts.daily_account_flows"):
             assert account_sums(stack, relation) == expected, relation
+
+
+def restore_interrupt() -> None:
+    """Make a child process react to SIGINT, which a shell's background processes ignore."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def new_file(stack: Stack, seed: int, rows: int) -> Path:

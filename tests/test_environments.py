@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from environments import check_programs, check_run, check_settings, write_bank_file
+from environments import check_programs, check_run, check_settings
 from support import PROJECT, Stack, listen, stack_environment, temporary_folder
 
 DEMO_LOGINS = {"AIRFLOW_ADMIN_PASSWORD": "airflow", "SUPERSET_ADMIN_PASSWORD": "admin"}
@@ -46,7 +46,7 @@ def test_dev_and_staging_run_side_by_side():
         assert "(AIRFLOW_ADMIN_PASSWORD in .env)" in staging.make("demo-status").stdout
         for stack in (dev, staging):
             check_programs(stack)
-        check_run(staging, write_bank_file(staging.data))
+        check_run(staging)
         assert dev.query("select count(*) from raw.transactions") == [(0,)]
         assert "Concurrency: 4 threads" in dbt_log(staging)
         # LOG_LEVEL reaches dbt's output, which the task's log contains.
@@ -54,7 +54,7 @@ def test_dev_and_staging_run_side_by_side():
         assert "Concurrency" not in log.read_text()
         assert staging.make("demo-down").stdout.endswith("stopped\n")
         assert staging.make("demo-status").returncode != 0
-        check_run(dev, write_bank_file(dev.data))
+        check_run(dev)
         assert "Concurrency: 2 threads" in dbt_log(dev)
         (log,) = (dev.folder / "state/logs/tasks").glob("**/task_id=transform_data/*.log")
         assert "Concurrency" in log.read_text()
@@ -67,10 +67,9 @@ def test_prod_starts_works_and_stops():
     address = f"json://127.0.0.1:{listener.server_port}"
     with stack_in("prod", ALERT_URL=address) as prod:
         check_settings(prod)
-        sums = write_bank_file(prod.data)
         start(prod)
         check_programs(prod)
-        check_run(prod, sums)
+        check_run(prod)
         assert messages == []
         assert prod.make("demo-down").stdout.endswith("stopped\n")
     listener.shutdown()

@@ -18,7 +18,7 @@ import psycopg2
 import pytest
 
 from elt_stack.throwaway import throwaway_server
-from harness import LOADER, wait_until
+from harness import LOADER, restore_interrupt, wait_until
 from lineage import assert_valid, datasets_after, jobs, receive
 from support import HEADER, PROJECT
 
@@ -66,8 +66,7 @@ class Pipeline:
         return subprocess.Popen(
             command, cwd=PROJECT / "dbt", env=environment, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            # A shell starts background jobs with SIGINT ignored, and children inherit that.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            preexec_fn=restore_interrupt,
         )  # fmt: skip
 
     def load(self, *arguments: str | Path, url: str = "") -> tuple[int, str]:

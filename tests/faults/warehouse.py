@@ -15,17 +15,12 @@ import psycopg2
 
 from elt_stack.ports import free_port
 from elt_stack.postgres import Server
-from harness import FULL, LOADER, wait_until
+from harness import FULL, LOADER, restore_interrupt, wait_until
 from support import PROJECT
 
 # The advisory lock under which the loads of raw.transactions take turns.
 LOCK = "pg_advisory_lock(hashtextextended('raw.transactions', 0))"
 SESSIONS = "select pid from pg_stat_activity where application_name = 'data-ingestion'"
-
-
-def restore_interrupt() -> None:
-    """Make a child process react to SIGINT, which a shell's background processes ignore."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def tries(full: int, few: int) -> int:

@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-import jwt
 import requests
 
 from elt_stack.errors import StackError
@@ -44,6 +43,8 @@ class Airflow:
 
     def _token(self) -> str:
         """Return a new token, with the claims that Airflow gives its own."""
+        import jwt  # only here, because it takes 0.1 s and few commands of `elt` need it
+
         now = int(time.time())
         claims = {
             "sub": ACCOUNT,

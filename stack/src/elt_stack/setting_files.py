@@ -44,6 +44,11 @@ def is_secret(name: str) -> bool:
     return shortest_secret(name) > 0
 
 
+def is_private(name: str) -> bool:
+    """Return whether nobody may see a setting: a secret, or an address that contains tokens."""
+    return is_secret(name) or name == "ALERT_URL"
+
+
 def required_names() -> list[str]:
     """Return the names of the settings that `make env` writes to .env."""
     return list(dotenv_values(PROJECT / ".env.example"))

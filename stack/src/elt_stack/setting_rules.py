@@ -13,13 +13,12 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from croniter import croniter
-
 from elt_stack.setting_files import (
     PROJECT,
     WELL_KNOWN,
     declared_names,
     environment_file,
+    is_private,
     is_secret,
     read_file,
     required_names,
@@ -134,7 +133,7 @@ def unmet_needs(settings: Settings) -> Iterator[str]:
             f"ALERT_URL is none, and {environment} needs somebody who hears of failures: set it "
             "in .env"
         )
-    if settings["TLS"] and not [*_incomplete_tls(settings)]:
+    if settings["TLS"] and not any(_incomplete_tls(settings)):
         from elt_stack import certificate  # only here, because it takes 0.1 s
 
         yield from certificate.problems(settings)
@@ -162,7 +161,7 @@ def _unknown_names(settings: Settings) -> Iterator[str]:
 def _secrets_in_config(settings: Settings) -> Iterator[str]:
     for file, values in settings.files.items():
         if file != ".env":
-            for name in (name for name in values if is_secret(name) or name == "ALERT_URL"):
+            for name in filter(is_private, values):
                 yield f"{name} in {file} is a secret, and Git would publish it: move it to .env"
 
 
@@ -239,4 +238,6 @@ def _is_subnet(value: str) -> bool:
 
 def _is_cron(value: str) -> bool:
     """Return whether a value is a cron expression of five fields, as Airflow reads it."""
+    from croniter import croniter  # only here, because `make down` and `make ps` check no value
+
     return len(value.split()) == 5 and bool(croniter.is_valid(value))

@@ -21,7 +21,7 @@ from elt_stack.setting_files import (
     PROJECT,
     declared_names,
     environment_file,
-    is_secret,
+    is_private,
     read_file,
 )
 
@@ -109,8 +109,8 @@ class Settings:
 
     def shown(self, name: str) -> str:
         """Return the value of a setting for people; a secret is masked."""
-        is_private = is_secret(name) or (name == "ALERT_URL" and self[name] != "none")
-        return MASK if is_private and self[name] else self[name]
+        is_hidden = is_private(name) and self[name] != DEFAULTS.get(name, "")
+        return MASK if is_hidden else self[name]
 
     def table(self) -> str:
         """Return all settings with their values and origins, as lines to print."""
